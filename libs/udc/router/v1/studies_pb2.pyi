@@ -1,0 +1,169 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from udc.events.v1 import job_pb2 as _job_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class StudyState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STUDY_STATE_UNSPECIFIED: _ClassVar[StudyState]
+    STUDY_STATE_OPEN: _ClassVar[StudyState]
+    STUDY_STATE_CLOSED: _ClassVar[StudyState]
+    STUDY_STATE_QUARANTINED: _ClassVar[StudyState]
+STUDY_STATE_UNSPECIFIED: StudyState
+STUDY_STATE_OPEN: StudyState
+STUDY_STATE_CLOSED: StudyState
+STUDY_STATE_QUARANTINED: StudyState
+
+class Study(_message.Message):
+    __slots__ = ("study", "study_instance_uid", "organisation", "state", "revision", "archives", "first_seen_at", "last_arrival_at", "stacks", "outcomes", "trace_id")
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    STUDY_INSTANCE_UID_FIELD_NUMBER: _ClassVar[int]
+    ORGANISATION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVES_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEEN_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_ARRIVAL_AT_FIELD_NUMBER: _ClassVar[int]
+    STACKS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    study: str
+    study_instance_uid: str
+    organisation: str
+    state: StudyState
+    revision: int
+    archives: _containers.RepeatedScalarFieldContainer[str]
+    first_seen_at: _timestamp_pb2.Timestamp
+    last_arrival_at: _timestamp_pb2.Timestamp
+    stacks: _containers.RepeatedCompositeFieldContainer[Stack]
+    outcomes: _containers.RepeatedCompositeFieldContainer[StudyOutcome]
+    trace_id: str
+    def __init__(self, study: _Optional[str] = ..., study_instance_uid: _Optional[str] = ..., organisation: _Optional[str] = ..., state: _Optional[_Union[StudyState, str]] = ..., revision: _Optional[int] = ..., archives: _Optional[_Iterable[str]] = ..., first_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_arrival_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stacks: _Optional[_Iterable[_Union[Stack, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[StudyOutcome, _Mapping]]] = ..., trace_id: _Optional[str] = ...) -> None: ...
+
+class Stack(_message.Message):
+    __slots__ = ("series_instance_uid", "key", "modality", "description", "frame_count", "closed", "slice_spacing_mm", "excluded")
+    SERIES_INSTANCE_UID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MODALITY_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    FRAME_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
+    SLICE_SPACING_MM_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDED_FIELD_NUMBER: _ClassVar[int]
+    series_instance_uid: str
+    key: str
+    modality: str
+    description: str
+    frame_count: int
+    closed: bool
+    slice_spacing_mm: float
+    excluded: str
+    def __init__(self, series_instance_uid: _Optional[str] = ..., key: _Optional[str] = ..., modality: _Optional[str] = ..., description: _Optional[str] = ..., frame_count: _Optional[int] = ..., closed: _Optional[bool] = ..., slice_spacing_mm: _Optional[float] = ..., excluded: _Optional[str] = ...) -> None: ...
+
+class StudyOutcome(_message.Message):
+    __slots__ = ("attachment", "device", "version", "job", "outcome", "reason", "detail", "revision", "decided_at")
+    ATTACHMENT_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    attachment: str
+    device: str
+    version: str
+    job: str
+    outcome: _job_pb2.Outcome
+    reason: str
+    detail: str
+    revision: int
+    decided_at: _timestamp_pb2.Timestamp
+    def __init__(self, attachment: _Optional[str] = ..., device: _Optional[str] = ..., version: _Optional[str] = ..., job: _Optional[str] = ..., outcome: _Optional[_Union[_job_pb2.Outcome, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., revision: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListStudiesRequest(_message.Message):
+    __slots__ = ("page_size", "study_instance_uid")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STUDY_INSTANCE_UID_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    study_instance_uid: str
+    def __init__(self, page_size: _Optional[int] = ..., study_instance_uid: _Optional[str] = ...) -> None: ...
+
+class ListStudiesResponse(_message.Message):
+    __slots__ = ("studies",)
+    STUDIES_FIELD_NUMBER: _ClassVar[int]
+    studies: _containers.RepeatedCompositeFieldContainer[Study]
+    def __init__(self, studies: _Optional[_Iterable[_Union[Study, _Mapping]]] = ...) -> None: ...
+
+class GetStudyRequest(_message.Message):
+    __slots__ = ("study",)
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    study: str
+    def __init__(self, study: _Optional[str] = ...) -> None: ...
+
+class GetStudyResponse(_message.Message):
+    __slots__ = ("study",)
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    study: Study
+    def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ...) -> None: ...
+
+class ExplainStudyRequest(_message.Message):
+    __slots__ = ("study",)
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    study: str
+    def __init__(self, study: _Optional[str] = ...) -> None: ...
+
+class ExplainStudyResponse(_message.Message):
+    __slots__ = ("explanations",)
+    class Clause(_message.Message):
+        __slots__ = ("name", "expression", "value", "explanation")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        expression: str
+        value: str
+        explanation: str
+        def __init__(self, name: _Optional[str] = ..., expression: _Optional[str] = ..., value: _Optional[str] = ..., explanation: _Optional[str] = ...) -> None: ...
+    class Explanation(_message.Message):
+        __slots__ = ("attachment", "device", "version", "decision", "clauses", "stacks")
+        ATTACHMENT_FIELD_NUMBER: _ClassVar[int]
+        DEVICE_FIELD_NUMBER: _ClassVar[int]
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        DECISION_FIELD_NUMBER: _ClassVar[int]
+        CLAUSES_FIELD_NUMBER: _ClassVar[int]
+        STACKS_FIELD_NUMBER: _ClassVar[int]
+        attachment: str
+        device: str
+        version: str
+        decision: str
+        clauses: _containers.RepeatedCompositeFieldContainer[ExplainStudyResponse.Clause]
+        stacks: _containers.RepeatedScalarFieldContainer[str]
+        def __init__(self, attachment: _Optional[str] = ..., device: _Optional[str] = ..., version: _Optional[str] = ..., decision: _Optional[str] = ..., clauses: _Optional[_Iterable[_Union[ExplainStudyResponse.Clause, _Mapping]]] = ..., stacks: _Optional[_Iterable[str]] = ...) -> None: ...
+    EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
+    explanations: _containers.RepeatedCompositeFieldContainer[ExplainStudyResponse.Explanation]
+    def __init__(self, explanations: _Optional[_Iterable[_Union[ExplainStudyResponse.Explanation, _Mapping]]] = ...) -> None: ...
+
+class CompleteStudyRequest(_message.Message):
+    __slots__ = ("request_id", "study")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    study: str
+    def __init__(self, request_id: _Optional[str] = ..., study: _Optional[str] = ...) -> None: ...
+
+class CompleteStudyResponse(_message.Message):
+    __slots__ = ("study",)
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    study: Study
+    def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ...) -> None: ...
