@@ -1,0 +1,130 @@
+"""From YAML to a manifest, keeping the line of every key for the error messages."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from udckit.errors import InvalidRequestError
+from udcmodel.manifest.schema import Manifest, ReferenceProblemError
+
+MAX_BYTES: Final = 256 * 1024
+MAX_DEPTH: Final = 24
+UNION_TAGS: Final = frozenset({"scores", "labels", "boxes", "volume", "image"})
+
+Path = tuple[str | int, ...]
+
+
+class ManifestError(InvalidRequestError):
+    """The manifest cannot be used; every problem is listed with its line."""
+
+    reason = "INVALID_MANIFEST"
+
+
+def parse(content: bytes) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        content: YAML 1.1 in UTF-8, at most 256 KiB, without anchors, aliases or duplicate keys.
+
+    Raises:
+        ManifestError: one line per problem, each with the line of the file and the path of the key.
+    """
+    root = _compose(content)
+    lines: dict[Path, int] = {}
+    _remember_lines(root, (), lines)
+    value = yaml.safe_load(content)
+    try:
+        return Manifest.model_validate(value)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors(include_url=False):
+            if problem["type"] == "too_short" and len(error.errors()) > 1:
+                # A list whose every item failed also counts as empty; the items' own problems say more.
+                continue
+            cause = problem.get("ctx", {}).get("error")
+            location = cause.path if isinstance(cause, ReferenceProblemError) else problem["loc"]
+            path = _written_path(location, lines)
+            problems.append(f"line {_line_of(path, lines)}: {_path_text(path)}: {_sentence(problem)}")
+        raise ManifestError("the manifest cannot be used:\n  " + "\n  ".join(problems)) from None
+
+
+def _compose(content: bytes) -> yaml.Node:
+    if len(content) > MAX_BYTES:
+        raise ManifestError(f"the manifest has {len(content)} bytes; at most {MAX_BYTES} are read")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"the manifest is not UTF-8 (byte {error.start})") from error
+    try:
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
+                raise ManifestError(
+                    f"line {token.start_mark.line + 1}: anchors and aliases are not read; write the value out"
+                )
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ManifestError(f"line {line}: this is not YAML: {error.problem}") from error
+    except RecursionError as error:
+        raise ManifestError("the manifest is nested too deeply") from error
+    if not isinstance(root, yaml.MappingNode):
+        raise ManifestError("line 1: the manifest is a mapping of keys, starting with `schema: udc.manifest/v1alpha1`")
+    return root
+
+
+def _remember_lines(node: yaml.Node, path: Path, lines: dict[Path, int]) -> None:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if len(path) > MAX_DEPTH:
+        raise ManifestError(f"line {node.start_mark.line + 1}: the manifest is nested too deeply")
+    for key, key_line, child in _children(node):
+        here = (*path, key)
+        if here in lines:
+            raise ManifestError(f"line {key_line}: {_path_text(here)} is written twice (first in line {lines[here]})")
+        lines[here] = key_line
+        _remember_lines(child, here, lines)
+
+
+def _children(node: yaml.Node) -> Iterator[tuple[str | int, int, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            yield str(key.value), key.start_mark.line + 1, child
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            yield index, child.start_mark.line + 1, child
+
+
+def _written_path(location: Path, lines: dict[Path, int]) -> Path:
+    # pydantic puts the tag of a union (such as `scores`) into the location; nobody wrote it.
+    path: Path = ()
+    for position, part in enumerate(location):
+        is_tag = (*path, part) not in lines and part in UNION_TAGS and position < len(location) - 1
+        if not is_tag:
+            path = (*path, part)
+    return path
+
+
+def _line_of(path: Path, lines: dict[Path, int]) -> int:
+    # A missing key has no line; its nearest parent has.
+    while path not in lines:
+        path = path[:-1]
+    return lines[path]
+
+
+def _path_text(path: Path) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "manifest"
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    match problem["type"]:
+        case "extra_forbidden":
+            return "this key is not known; check its spelling"
+        case "missing":
+            return "this key is required"
+        case _:
+            return str(problem["msg"]).removeprefix("Value error, ")
