@@ -1,0 +1,1 @@
+"""Plumbing shared by all services: events, transactions, security, telemetry. It knows no domain rule."""

@@ -1,0 +1,172 @@
+"""Events are written in the transaction that makes them true, and published afterwards by the relay."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, or_, select, text, update
+
+from udckit import telemetry
+from udckit.database.statements import Insert, insert
+from udckit.envelope import OutgoingEvent
+from udckit.errors import NotFoundError
+from udckit.plumbing_tables import OUTBOX, RELAY_CURSOR
+
+_PRUNED_AT_ONCE: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """An event of the outbox with the number it has for the world, from 1 without gaps, and its trace context."""
+
+    event: OutgoingEvent
+    sequence: int
+    trace: dict[str, str]
+
+
+def announce(connection: Connection, event: OutgoingEvent) -> bool:
+    """Store ``event`` to be published once this transaction is committed, with the current trace context.
+
+    Returns:
+        Whether the event is new. The same fact has the same id, and announcing it again changes nothing.
+    """
+    result = connection.execute(
+        _announcing(connection.dialect.name),
+        {
+            "event_id": event.id,
+            "type": event.type,
+            "subject": event.subject,
+            "about": event.about,
+            "organisation": event.organisation,
+            "occurred_at": event.occurred_at,
+            "body": event.body,
+            "trace": telemetry.carrier(),
+            "announced_at": datetime.now(UTC),
+        },
+    )
+    return result.rowcount == 1
+
+
+@cache
+def _announcing(dialect: str) -> Insert:
+    announcing = insert(OUTBOX, dialect=dialect).on_conflict_do_nothing(index_elements=[OUTBOX.c.event_id])
+    return announcing.inline().execution_options(preserve_rowcount=True)
+
+
+# A transaction of its own: numbers are final before anybody sees them, so that a crash cannot give them twice.
+_NUMBER: Final = text(
+    """
+    UPDATE outbox SET sequence = numbered.sequence
+    FROM (
+      SELECT position, :assigned + row_number() OVER (ORDER BY position) AS sequence
+      FROM (SELECT position FROM outbox WHERE sequence IS NULL ORDER BY position LIMIT :count) AS waiting
+    ) AS numbered
+    WHERE outbox.position = numbered.position
+    """
+)
+_CURSOR: Final = select(RELAY_CURSOR.c.assigned, RELAY_CURSOR.c.published).with_for_update()
+_IS_WAITING: Final = select(
+    or_(
+        exists().where(OUTBOX.c.sequence.is_(None)),
+        exists().where(RELAY_CURSOR.c.assigned > RELAY_CURSOR.c.published),
+    )
+)
+_MOVE: Final = update(RELAY_CURSOR).values(assigned=bindparam("to_assigned"), published=bindparam("to_published"))
+_NUMBERED: Final = (
+    select(OUTBOX)
+    .where(OUTBOX.c.sequence >= bindparam("first"), OUTBOX.c.sequence <= bindparam("last"))
+    .order_by(OUTBOX.c.sequence)
+    .limit(bindparam("count"))
+)
+
+
+def is_waiting(connection: Connection) -> bool:
+    """Say whether an event has not been published yet."""
+    return bool(connection.execute(_IS_WAITING).scalar_one())
+
+
+def backlog(connection: Connection) -> int:
+    """Return how many stored events have not been published yet."""
+    unnumbered = connection.execute(
+        select(func.count()).select_from(OUTBOX).where(OUTBOX.c.sequence.is_(None))
+    ).scalar_one()
+    unpublished = connection.execute(select(RELAY_CURSOR.c.assigned - RELAY_CURSOR.c.published)).scalar_one()
+    return int(unnumbered + unpublished)
+
+
+def take(connection: Connection, *, published: int | None, count: int) -> Sequence[Announcement]:
+    """Note that everything up to ``published`` is stored in JetStream, and return what comes next.
+
+    Numbers at most ``count`` events that have none yet, in the order in which they were written.
+
+    Args:
+        connection: In a transaction that writes.
+        published: Last number that was published, or None if the cursor is right as it is.
+        count: How many events to return at most.
+    """
+    cursor = connection.execute(_CURSOR).one()
+    moved = cursor.published if published is None else max(published, cursor.published)
+    numbered = connection.execute(_NUMBER, {"assigned": cursor.assigned, "count": count}).rowcount
+    assigned = cursor.assigned + numbered
+    if (assigned, moved) != tuple(cursor):
+        connection.execute(_MOVE, {"to_assigned": assigned, "to_published": moved})
+    return between(connection, first=moved + 1, last=assigned, count=count)
+
+
+def between(connection: Connection, *, first: int, last: int, count: int) -> Sequence[Announcement]:
+    """Return at most ``count`` announcements numbered ``first`` to ``last``, in order."""
+    if first > last:
+        return ()
+    rows = connection.execute(_NUMBERED, {"first": first, "last": last, "count": count})
+    return [_announcement(row) for row in rows]
+
+
+def require_kept(connection: Connection, *, first: int, last: int) -> None:
+    """Check that the published events ``first`` to ``last`` are still here.
+
+    Raises:
+        NotFoundError: some have not been published yet, or are no longer kept.
+    """
+    published = connection.execute(select(RELAY_CURSOR.c.published)).scalar_one()
+    oldest = connection.execute(select(func.min(OUTBOX.c.sequence))).scalar_one()
+    if first < 1 or last > published or oldest is None or first < oldest:
+        raise NotFoundError(
+            f"events {first} to {last} are not all here: kept are {oldest or published + 1} to {published}",
+            first=first,
+            last=last,
+        )
+
+
+def prune(connection: Connection, *, older_than: datetime) -> int:
+    """Delete published events that were announced before ``older_than``, a few thousand at a time.
+
+    Returns:
+        How many were deleted; call again until it is 0.
+    """
+    oldest = (
+        select(OUTBOX.c.sequence, OUTBOX.c.announced_at)
+        .where(OUTBOX.c.sequence <= select(RELAY_CURSOR.c.published).scalar_subquery())
+        .order_by(OUTBOX.c.sequence)
+        .limit(_PRUNED_AT_ONCE)
+        .subquery()
+    )
+    too_old = select(oldest.c.sequence).where(oldest.c.announced_at < older_than)
+    return connection.execute(delete(OUTBOX).where(OUTBOX.c.sequence.in_(too_old))).rowcount
+
+
+def _announcement(row: Row[Any]) -> Announcement:
+    return Announcement(
+        event=OutgoingEvent(
+            id=row.event_id,
+            type=row.type,
+            subject=row.subject,
+            about=row.about,
+            organisation=row.organisation,
+            occurred_at=row.occurred_at,
+            body=row.body,
+        ),
+        sequence=row.sequence,
+        trace=row.trace,
+    )

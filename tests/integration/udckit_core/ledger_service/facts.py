@@ -1,0 +1,44 @@
+"""What the ledger tells the world."""
+
+from datetime import UTC, datetime
+
+from google.protobuf.wrappers_pb2 import StringValue
+from sqlalchemy import Connection, func, insert, select
+
+from integration.udckit_core.ledger_service import ENTRIES
+from udckit import outbox, subjects
+from udckit.envelope import Event, OutgoingEvent, outgoing
+
+BOOKED = StringValue.DESCRIPTOR.full_name
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def booked(entry: str, *, subject: str = subjects.RESULT_ACCEPTED) -> OutgoingEvent:
+    """Return the event that tells of ``entry``."""
+    return outgoing(StringValue(value=entry), key=entry, subject=subject, about=f"entries/{entry}", occurred_at=NOON)
+
+
+def entry_of(event: Event) -> str:
+    """Return what ``event`` tells of."""
+    return event.decode(StringValue).value
+
+
+def book(connection: Connection, entry: str, *, subject: str = subjects.RESULT_ACCEPTED) -> None:
+    """Book ``entry`` and announce it."""
+    connection.execute(insert(ENTRIES).values(id=entry, amount=1))
+    outbox.announce(connection, booked(entry, subject=subject))
+
+
+def book_what_was_told(connection: Connection, entry: str) -> None:
+    """Book ``entry``; doing so twice is an error of the plumbing."""
+    connection.execute(insert(ENTRIES).values(id=entry, amount=1))
+
+
+def entries(connection: Connection) -> list[str]:
+    """Return what is booked."""
+    return list(connection.execute(select(ENTRIES.c.id).order_by(ENTRIES.c.id)).scalars())
+
+
+def number_of_entries(connection: Connection) -> int:
+    """Return how much is booked."""
+    return int(connection.execute(select(func.count()).select_from(ENTRIES)).scalar_one())
