@@ -1,0 +1,1 @@
+"""What touches the outside: database, events, gRPC, archives, rules."""

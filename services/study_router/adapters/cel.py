@@ -1,0 +1,77 @@
+"""CEL, from the package ``common-expression-language``: the only module that knows it.
+
+What was seen of it and is relied on here: ``||`` and ``&&`` absorb an error of one side when the other decides, in
+either order; a missing key is a ``KeyError``; ``exists`` and ``all`` pass an error of an element on, which is on the
+safe side. Variables that are not given are errors of the same kind, which is why names are checked beforehand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cel
+
+from study_router.domain.matching import Answer, Condition, Preference, Scope, Truth
+from study_router.domain.rule_types import BOOL, NUMBERS, RuleError, check_rule
+
+_EVALUATION_ERRORS = (KeyError, TypeError, ValueError, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True)
+class CelCondition:
+    """``matching.Condition`` in CEL."""
+
+    source: str
+    program: cel.Program
+    scope: Scope
+    asks_for: tuple[str, ...]
+
+    def of(self, facts: Mapping[str, Any]) -> Answer:
+        """Return what the rule is."""
+        try:
+            value = self.program.execute(dict(facts))
+        except _EVALUATION_ERRORS:
+            known = facts[self.scope.value]
+            absent = [f"{self.scope.value}.{name}" for name in self.asks_for if name not in known]
+            # Its types were checked: without an absent fact it is arithmetic, such as an index beyond the end.
+            return Answer(Truth.UNKNOWN, ", ".join(absent) or "the value")
+        return Answer(Truth.TRUE if value is True else Truth.FALSE)
+
+
+@dataclass(frozen=True, slots=True)
+class CelPreference:
+    """``matching.Preference`` in CEL."""
+
+    program: cel.Program
+
+    def of(self, facts: Mapping[str, Any]) -> float | None:
+        """Return the number, or None where a fact is absent."""
+        try:
+            return float(self.program.execute(dict(facts)))
+        except _EVALUATION_ERRORS:
+            return None
+
+
+class CelCompiler:
+    """``matching.Compiler`` for CEL."""
+
+    def condition(self, expression: str, *, scope: Scope, name: str) -> Condition:
+        """Compile a rule that must be of type bool."""
+        checked = check_rule(expression, scope=scope, name=name)
+        if checked.type != BOOL:
+            raise RuleError(f"{name}: position 1: the rule must be bool, not {checked.type}")
+        return CelCondition(expression, _compiled(expression, name), scope, checked.facts)
+
+    def preference(self, expression: str, *, scope: Scope, name: str) -> Preference:
+        """Compile a rule that must be a number."""
+        checked = check_rule(expression, scope=scope, name=name)
+        if checked.type not in NUMBERS:
+            raise RuleError(f"{name}: position 1: the rule must be a number, not {checked.type}")
+        return CelPreference(_compiled(expression, name))
+
+
+def _compiled(expression: str, name: str) -> cel.Program:
+    try:
+        return cel.compile(expression)
+    except ValueError as error:
+        raise RuleError(f"{name}: {str(error).splitlines()[0]}") from error

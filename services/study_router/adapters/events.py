@@ -1,0 +1,139 @@
+"""What the router hears from the others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+from sqlalchemy import Connection
+
+from study_router.adapters.store import SqlTransaction
+from study_router.domain.jobs import has_ended
+from study_router.domain.work import Ending
+from study_router.usecases.reports import (
+    AcceptResult,
+    RecordDelivery,
+    RecordDeliveryFailure,
+    RecordFailure,
+    RecordStart,
+)
+from udc.events.v1 import job_pb2, result_pb2
+from udckit import subjects
+from udckit.consumer import Effect, Handler, Subscription
+from udckit.dead_letters import DeadLetter
+from udckit.envelope import HEADER_SUBJECT, Event
+from udckit.errors import PreconditionError
+from udcmodel.codec import CATEGORY_FROM_PROTO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """The use cases behind the events; each handler translates and leaves the rest to its transaction."""
+
+    record_start: RecordStart
+    accept_result: AcceptResult
+    record_failure: RecordFailure
+    record_delivery: RecordDelivery
+    record_delivery_failure: RecordDeliveryFailure
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Return what the router consumes: one durable for jobs, one for results."""
+        return (
+            Subscription(
+                stream=subjects.STREAM_EVENTS,
+                durable=subjects.DURABLE_ROUTER_JOBS,
+                handlers=_by_type(
+                    {
+                        job_pb2.JobStarted: self._started,
+                        job_pb2.JobInferred: self._inferred,
+                        job_pb2.JobFailed: self._failed,
+                    }
+                ),
+            ),
+            Subscription(
+                stream=subjects.STREAM_EVENTS,
+                durable=subjects.DURABLE_ROUTER_RESULTS,
+                handlers=_by_type(
+                    {result_pb2.ResultArchived: self._archived, result_pb2.ResultFailed: self._result_failed}
+                ),
+            ),
+        )
+
+    async def _started(self, event: Event) -> Effect:
+        report = event.decode(job_pb2.JobStarted)
+
+        def effect(connection: Connection) -> None:
+            self.record_start(SqlTransaction(connection), job=report.job, attempt=report.attempt, worker=report.worker)
+
+        return effect
+
+    async def _inferred(self, event: Event) -> Effect:
+        report = event.decode(job_pb2.JobInferred)
+
+        def effect(connection: Connection) -> None:
+            self.accept_result(
+                SqlTransaction(connection),
+                job=report.job,
+                attempt=report.attempt,
+                worker=report.worker,
+                digest=report.result_digest,
+            )
+
+        return effect
+
+    async def _failed(self, event: Event) -> Effect:
+        report = event.decode(job_pb2.JobFailed)
+        ending = Ending(reason=report.reason, detail=report.detail, category=CATEGORY_FROM_PROTO.get(report.category))
+
+        def effect(connection: Connection) -> None:
+            self.record_failure(
+                SqlTransaction(connection),
+                job=report.job,
+                attempt=report.attempt,
+                ending=ending,
+                is_insufficient=report.insufficient,
+                is_retryable=report.retryable,
+            )
+
+        return effect
+
+    async def _archived(self, event: Event) -> Effect:
+        report = event.decode(result_pb2.ResultArchived)
+
+        def effect(connection: Connection) -> None:
+            self.record_delivery(
+                SqlTransaction(connection), job=report.job, digest=report.result_digest, archive=report.archive
+            )
+
+        return effect
+
+    async def _result_failed(self, event: Event) -> Effect:
+        report = event.decode(result_pb2.ResultFailed)
+
+        def effect(connection: Connection) -> None:
+            self.record_delivery_failure(
+                SqlTransaction(connection),
+                job=report.job,
+                digest=report.result_digest,
+                archive=report.archive,
+                reason=report.reason,
+                detail=report.detail,
+                category=CATEGORY_FROM_PROTO.get(report.category),
+            )
+
+        return effect
+
+
+def may_replay(connection: Connection, letter: DeadLetter) -> None:
+    """Allow a dead letter to be handled again.
+
+    Raises:
+        PreconditionError: its job has ended, so that nothing it says matters any more.
+    """
+    collection, _, name = letter.headers.get(HEADER_SUBJECT, "").partition("/")
+    job = SqlTransaction(connection).jobs.find(name) if collection == "jobs" else None
+    if job is not None and has_ended(job.state):
+        raise PreconditionError(f"job {name} has ended as {job.state.value}", job=name)
+
+
+def _by_type(handlers: Mapping[type[Message], Handler]) -> Mapping[str, Handler]:
+    return {message.DESCRIPTOR.full_name: handler for message, handler in handlers.items()}

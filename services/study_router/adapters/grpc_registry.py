@@ -1,0 +1,116 @@
+# ruff: noqa: ARG002, N802 gRPC prescribes names and signatures
+"""``DeviceRegistryService``, ``AttachmentsService`` and ``ArchivesService``: translate, call, translate."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from study_router.adapters.wire import (
+    archive_from_proto,
+    archive_to_proto,
+    attachment_from_proto,
+    attachment_to_proto,
+    device_to_proto,
+)
+from study_router.usecases.reading import CheckArchive, ReadRegistry
+from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
+from udc.router.v1 import archives_pb2, archives_pb2_grpc, devices_pb2, devices_pb2_grpc
+from udckit.errors import InvalidRequestError
+from udcmodel.codec import certificate_from_proto
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRegistryApi(devices_pb2_grpc.DeviceRegistryServiceServicer):
+    """Devices and their immutable versions."""
+
+    register: RegisterDevice
+    suspend: SuspendDevice
+    registry: ReadRegistry
+
+    async def RegisterDevice(
+        self, request: devices_pb2.RegisterDeviceRequest, context: Any
+    ) -> devices_pb2.RegisterDeviceResponse:
+        """Register a version."""
+        device, created = await self.register(
+            manifest_yaml=request.manifest_yaml,
+            model_digest=request.model_digest,
+            certificate=certificate_from_proto(request.certificate) if request.HasField("certificate") else None,
+        )
+        return devices_pb2.RegisterDeviceResponse(device=device_to_proto(device), created=created)
+
+    async def ListDevices(
+        self, request: devices_pb2.ListDevicesRequest, context: Any
+    ) -> devices_pb2.ListDevicesResponse:
+        """List all versions."""
+        return devices_pb2.ListDevicesResponse(devices=map(device_to_proto, await self.registry.devices()))
+
+    async def SuspendDevice(
+        self, request: devices_pb2.SuspendDeviceRequest, context: Any
+    ) -> devices_pb2.SuspendDeviceResponse:
+        """Stop new work of a version."""
+        if not request.reason:
+            raise InvalidRequestError("reason is missing")
+        device = await self.suspend(
+            device=request.device, version=request.version, is_suspended=True, reason=request.reason
+        )
+        return devices_pb2.SuspendDeviceResponse(device=device_to_proto(device))
+
+    async def ResumeDevice(
+        self, request: devices_pb2.ResumeDeviceRequest, context: Any
+    ) -> devices_pb2.ResumeDeviceResponse:
+        """Allow new work of a version again."""
+        device = await self.suspend(device=request.device, version=request.version, is_suspended=False, reason="")
+        return devices_pb2.ResumeDeviceResponse(device=device_to_proto(device))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentsApi(devices_pb2_grpc.AttachmentsServiceServicer):
+    """Where device versions run."""
+
+    create: CreateAttachment
+    registry: ReadRegistry
+
+    async def CreateAttachment(
+        self, request: devices_pb2.CreateAttachmentRequest, context: Any
+    ) -> devices_pb2.CreateAttachmentResponse:
+        """Create or change an attachment."""
+        attachment, created = await self.create(attachment_from_proto(request.attachment))
+        return devices_pb2.CreateAttachmentResponse(attachment=attachment_to_proto(attachment), created=created)
+
+    async def ListAttachments(
+        self, request: devices_pb2.ListAttachmentsRequest, context: Any
+    ) -> devices_pb2.ListAttachmentsResponse:
+        """List all attachments."""
+        attachments = await self.registry.attachments()
+        return devices_pb2.ListAttachmentsResponse(attachments=map(attachment_to_proto, attachments))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivesApi(archives_pb2_grpc.ArchivesServiceServicer):
+    """Image archives of the region."""
+
+    add: AddArchive
+    check: CheckArchive
+    registry: ReadRegistry
+
+    async def AddArchive(
+        self, request: archives_pb2.AddArchiveRequest, context: Any
+    ) -> archives_pb2.AddArchiveResponse:
+        """Add or change an archive."""
+        archive, created = await self.add(archive_from_proto(request.archive))
+        return archives_pb2.AddArchiveResponse(archive=archive_to_proto(archive), created=created)
+
+    async def ListArchives(
+        self, request: archives_pb2.ListArchivesRequest, context: Any
+    ) -> archives_pb2.ListArchivesResponse:
+        """List all archives."""
+        return archives_pb2.ListArchivesResponse(archives=map(archive_to_proto, await self.registry.archives()))
+
+    async def CheckArchive(
+        self, request: archives_pb2.CheckArchiveRequest, context: Any
+    ) -> archives_pb2.CheckArchiveResponse:
+        """Talk to an archive."""
+        steps = [
+            archives_pb2.CheckArchiveResponse.Step(name=step.name, ok=step.ok, detail=step.detail)
+            for step in await self.check(request.archive)
+        ]
+        return archives_pb2.CheckArchiveResponse(steps=steps)

@@ -1,0 +1,399 @@
+"""Studies, instances and feeds in the database."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Select, delete, func, select, update
+
+from study_router.adapters.rows import header_from_json, header_to_json
+from study_router.adapters.tables import (
+    ARRIVALS,
+    FEEDS,
+    INSTANCES,
+    LOCATIONS,
+    OWN_OBJECTS,
+    SNAPSHOTS,
+    STUDIES,
+)
+from study_router.domain.instances import InstanceClass
+from study_router.domain.studies import Patient, StoredInstance, Study, StudyState, Touched
+from study_router.ports import Arrival, Snapshot
+from udckit.database import insert
+from udckit.errors import NotFoundError
+
+_CHUNK: Final = 500
+"""UIDs in one statement; databases limit the number of parameters."""
+
+
+def _chunks(values: Collection[str]) -> Iterator[list[str]]:
+    ordered = list(values)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]
+
+
+class SqlStudies:
+    """``ports.Studies`` on one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    def get(self, study: str) -> Study:
+        """Return a study."""
+        row = self._connection.execute(select(STUDIES).where(STUDIES.c.study == study)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"there is no study {study}", study=study)
+        return _study(row)
+
+    def lock(self, study: str) -> Study | None:
+        """Return a study that nobody else changes until the transaction ends, or None."""
+        row = self._connection.execute(select(STUDIES).where(STUDIES.c.study == study).with_for_update()).one_or_none()
+        return None if row is None else _study(row)
+
+    def find(self, *, study_instance_uid: str) -> Sequence[Study]:
+        """Return the studies of that UID; more than one means several patients."""
+        rows = self._connection.execute(
+            select(STUDIES).where(STUDIES.c.study_instance_uid == study_instance_uid).order_by(STUDIES.c.first_seen_at)
+        )
+        return [_study(row) for row in rows]
+
+    def search(self, *, limit: int, study_instance_uid: str = "") -> Sequence[Study]:
+        """Return the studies in which something arrived last."""
+        query: Select[Any] = select(STUDIES).order_by(STUDIES.c.last_arrival_at.desc(), STUDIES.c.study).limit(limit)
+        if study_instance_uid:
+            query = query.where(STUDIES.c.study_instance_uid == study_instance_uid)
+        return [_study(row) for row in self._connection.execute(query)]
+
+    def add(self, study: Study) -> None:
+        """Store a new study."""
+        self._connection.execute(STUDIES.insert().values(**_values(study)))
+
+    def save(self, study: Study) -> None:
+        """Store what changed."""
+        self._connection.execute(update(STUDIES).where(STUDIES.c.study == study.study).values(**_values(study)))
+
+    def due(self, now: datetime, *, limit: int) -> Sequence[str]:
+        """Return studies that have to be looked at."""
+        return (
+            self._connection.execute(
+                select(STUDIES.c.study).where(STUDIES.c.due_at <= now).order_by(STUDIES.c.due_at).limit(limit)
+            )
+            .scalars()
+            .all()
+        )
+
+    def locate(self, study: str, archive: str, *, at: datetime) -> None:
+        """Note that an archive holds the study."""
+        self._connection.execute(
+            insert(LOCATIONS, dialect=self._dialect)
+            .values(study=study, archive=archive, first_seen_at=at)
+            .on_conflict_do_nothing(index_elements=[LOCATIONS.c.study, LOCATIONS.c.archive])
+        )
+
+    def locations(self, study: str) -> Sequence[str]:
+        """Return the archives that hold the study, first seen first."""
+        return (
+            self._connection.execute(
+                select(LOCATIONS.c.archive)
+                .where(LOCATIONS.c.study == study)
+                .order_by(LOCATIONS.c.first_seen_at, LOCATIONS.c.archive)
+            )
+            .scalars()
+            .all()
+        )
+
+    def instances(self, study: str) -> Sequence[StoredInstance]:
+        """Return everything known of a study."""
+        rows = self._connection.execute(
+            select(INSTANCES)
+            .where(INSTANCES.c.study == study)
+            .order_by(INSTANCES.c.archive, INSTANCES.c.series_instance_uid, INSTANCES.c.sop_instance_uid)
+        )
+        return [_instance(row) for row in rows]
+
+    def instances_of_series(self, archive: str, series_instance_uid: str) -> Sequence[tuple[str, StoredInstance]]:
+        """Return what an archive held of a series when it was last read, each with its study."""
+        rows = self._connection.execute(
+            select(INSTANCES).where(
+                INSTANCES.c.archive == archive, INSTANCES.c.series_instance_uid == series_instance_uid
+            )
+        )
+        return [(row.study, _instance(row)) for row in rows]
+
+    def sources_elsewhere(self, study: str, *, archive: str, sop_instance_uids: Collection[str]) -> frozenset[str]:
+        """Return which of these source instances another archive showed before."""
+        found: set[str] = set()
+        for chunk in _chunks(sop_instance_uids):
+            found.update(
+                self._connection.execute(
+                    select(INSTANCES.c.sop_instance_uid).where(
+                        INSTANCES.c.study == study,
+                        INSTANCES.c.archive != archive,
+                        INSTANCES.c.instance_class == InstanceClass.SOURCE.value,
+                        INSTANCES.c.sop_instance_uid.in_(chunk),
+                    )
+                ).scalars()
+            )
+        return frozenset(found)
+
+    def put_instances(self, study: str, instances: Collection[StoredInstance]) -> None:
+        """Store instances, replacing what is known of them."""
+        if not instances:
+            return
+        putting = insert(INSTANCES, dialect=self._dialect)
+        self._connection.execute(
+            putting.on_conflict_do_update(
+                index_elements=[INSTANCES.c.study, INSTANCES.c.archive, INSTANCES.c.sop_instance_uid],
+                set_={
+                    name: putting.excluded[name]
+                    for name in ("series_instance_uid", "instance_class", "header", "arrived_at")
+                },
+            ),
+            [
+                {
+                    "study": study,
+                    "archive": instance.archive,
+                    "sop_instance_uid": instance.header.sop_instance_uid,
+                    "series_instance_uid": instance.header.series_instance_uid,
+                    "instance_class": instance.instance_class.value,
+                    "header": header_to_json(instance.header),
+                    "arrived_at": instance.arrived_at,
+                }
+                for instance in instances
+            ],
+        )
+
+    def remove_instances(self, study: str, archive: str, sop_instance_uids: Collection[str]) -> None:
+        """Forget instances that the archive no longer holds."""
+        for chunk in _chunks(sop_instance_uids):
+            self._connection.execute(
+                delete(INSTANCES).where(
+                    INSTANCES.c.study == study,
+                    INSTANCES.c.archive == archive,
+                    INSTANCES.c.sop_instance_uid.in_(chunk),
+                )
+            )
+
+    def own_among(self, sop_instance_uids: Collection[str]) -> frozenset[str]:
+        """Return which of these were announced by our archiver."""
+        found: set[str] = set()
+        for chunk in _chunks(sop_instance_uids):
+            found.update(
+                self._connection.execute(
+                    select(OWN_OBJECTS.c.sop_instance_uid).where(OWN_OBJECTS.c.sop_instance_uid.in_(chunk))
+                ).scalars()
+            )
+        return frozenset(found)
+
+    def touch(self, archive: str, touched: Collection[Touched], *, now: datetime, pause_s: float) -> None:
+        """Note series whose metadata have to be read once nothing came for ``pause_s``."""
+        if not touched:
+            return
+        touching = insert(ARRIVALS, dialect=self._dialect)
+        self._connection.execute(
+            touching.on_conflict_do_update(
+                index_elements=[ARRIVALS.c.archive, ARRIVALS.c.study_instance_uid, ARRIVALS.c.series_instance_uid],
+                set_={name: touching.excluded[name] for name in ("arrived_at", "touched_at", "not_before")},
+            ),
+            [
+                {
+                    "archive": archive,
+                    "study_instance_uid": item.study_instance_uid,
+                    "series_instance_uid": item.series_instance_uid,
+                    "arrived_at": item.arrived_at,
+                    "touched_at": now,
+                    "not_before": now + timedelta(seconds=pause_s),
+                }
+                for item in touched
+            ],
+        )
+
+    def arrivals(self, archive: str, now: datetime, *, limit: int) -> Sequence[Arrival]:
+        """Return series of an archive to be read now."""
+        rows = self._connection.execute(
+            select(ARRIVALS)
+            .where(ARRIVALS.c.archive == archive, ARRIVALS.c.not_before <= now)
+            .order_by(ARRIVALS.c.not_before)
+            .limit(limit)
+        )
+        return [
+            Arrival(
+                archive=row.archive,
+                study_instance_uid=row.study_instance_uid,
+                series_instance_uid=row.series_instance_uid,
+                arrived_at=row.arrived_at,
+                touched_at=row.touched_at,
+            )
+            for row in rows
+        ]
+
+    def postpone(self, arrival: Arrival, *, until: datetime) -> None:
+        """Read a series later."""
+        self._connection.execute(update(ARRIVALS).where(*_same(arrival)).values(not_before=until))
+
+    def settle(self, arrival: Arrival) -> None:
+        """Forget an arrival, unless the series was touched again meanwhile."""
+        self._connection.execute(delete(ARRIVALS).where(*_same(arrival), ARRIVALS.c.touched_at == arrival.touched_at))
+
+    def has_arrivals(self, study_instance_uid: str) -> bool:
+        """Say whether a series of the study still has to be read."""
+        return (
+            self._connection.execute(
+                select(ARRIVALS.c.archive).where(ARRIVALS.c.study_instance_uid == study_instance_uid).limit(1)
+            ).first()
+            is not None
+        )
+
+    def counts(self, archive: str, study_instance_uids: Collection[str]) -> Mapping[str, int]:
+        """Return how many instances of each study an archive held when it was last read."""
+        found: dict[str, int] = {}
+        for chunk in _chunks(study_instance_uids):
+            rows = self._connection.execute(
+                select(STUDIES.c.study_instance_uid, func.count())
+                .select_from(INSTANCES.join(STUDIES, STUDIES.c.study == INSTANCES.c.study))
+                .where(INSTANCES.c.archive == archive, STUDIES.c.study_instance_uid.in_(chunk))
+                .group_by(STUDIES.c.study_instance_uid)
+            )
+            found.update({row[0]: row[1] for row in rows})
+        return found
+
+    def study_uids(self, archive: str, *, after: str, limit: int) -> Sequence[str]:
+        """Return the UIDs of the studies known in an archive, in order, page by page."""
+        return (
+            self._connection.execute(
+                select(STUDIES.c.study_instance_uid)
+                .distinct()
+                .select_from(STUDIES.join(LOCATIONS, LOCATIONS.c.study == STUDIES.c.study))
+                .where(LOCATIONS.c.archive == archive, STUDIES.c.study_instance_uid > after)
+                .order_by(STUDIES.c.study_instance_uid)
+                .limit(limit)
+            )
+            .scalars()
+            .all()
+        )
+
+    def series_of(self, archive: str, study_instance_uid: str) -> Sequence[str]:
+        """Return the series known of a study in an archive."""
+        return (
+            self._connection.execute(
+                select(INSTANCES.c.series_instance_uid)
+                .distinct()
+                .select_from(INSTANCES.join(STUDIES, STUDIES.c.study == INSTANCES.c.study))
+                .where(INSTANCES.c.archive == archive, STUDIES.c.study_instance_uid == study_instance_uid)
+            )
+            .scalars()
+            .all()
+        )
+
+    def cursor(self, archive: str) -> str:
+        """Return how far the feed of an archive was read; empty before the first time."""
+        found = self._connection.execute(select(FEEDS.c.cursor).where(FEEDS.c.archive == archive)).scalar_one_or_none()
+        return found or ""
+
+    def move_cursor(self, archive: str, cursor: str) -> None:
+        """Note how far the feed of an archive was read."""
+        self._connection.execute(
+            insert(FEEDS, dialect=self._dialect)
+            .values(archive=archive, cursor=cursor)
+            .on_conflict_do_update(index_elements=[FEEDS.c.archive], set_={"cursor": cursor})
+        )
+
+    def swept_at(self, archive: str) -> datetime | None:
+        """Return when everything of an archive was last compared."""
+        return self._connection.execute(select(FEEDS.c.swept_at).where(FEEDS.c.archive == archive)).scalar_one_or_none()
+
+    def note_sweep(self, archive: str, at: datetime) -> None:
+        """Note that everything of an archive was compared."""
+        self._connection.execute(
+            insert(FEEDS, dialect=self._dialect)
+            .values(archive=archive, cursor="", swept_at=at)
+            .on_conflict_do_update(index_elements=[FEEDS.c.archive], set_={"swept_at": at})
+        )
+
+    def keep_snapshot(self, study: str, revision: int, snapshot: Snapshot, *, at: datetime) -> None:
+        """Store what a decision was based on; a snapshot known already stays as it is."""
+        self._connection.execute(
+            insert(SNAPSHOTS, dialect=self._dialect)
+            .values(
+                study=study,
+                revision=revision,
+                digest=snapshot.digest,
+                facts=snapshot.facts,
+                rules=snapshot.rules,
+                taken_at=at,
+            )
+            .on_conflict_do_nothing(index_elements=[SNAPSHOTS.c.study, SNAPSHOTS.c.revision, SNAPSHOTS.c.digest])
+        )
+
+    def snapshot(self, study: str, revision: int) -> Snapshot | None:
+        """Return the newest snapshot of a study revision."""
+        row = self._connection.execute(
+            select(SNAPSHOTS)
+            .where(SNAPSHOTS.c.study == study, SNAPSHOTS.c.revision == revision)
+            .order_by(SNAPSHOTS.c.taken_at.desc())
+            .limit(1)
+        ).first()
+        return None if row is None else Snapshot(digest=row.digest, facts=row.facts, rules=row.rules)
+
+
+def _same(arrival: Arrival) -> tuple[Any, ...]:
+    return (
+        ARRIVALS.c.archive == arrival.archive,
+        ARRIVALS.c.study_instance_uid == arrival.study_instance_uid,
+        ARRIVALS.c.series_instance_uid == arrival.series_instance_uid,
+    )
+
+
+def _instance(row: Row[Any]) -> StoredInstance:
+    return StoredInstance(
+        archive=row.archive,
+        instance_class=InstanceClass(row.instance_class),
+        header=header_from_json(row.header),
+        arrived_at=row.arrived_at,
+    )
+
+
+def _values(study: Study) -> dict[str, Any]:
+    return {
+        "study": study.study,
+        "study_instance_uid": study.study_instance_uid,
+        "patient_id": study.patient.patient_id,
+        "issuer": study.patient.issuer,
+        "birth_date": study.patient.birth_date,
+        "sex": study.patient.sex,
+        "age": study.age,
+        "study_date": study.study_date,
+        "description": study.description,
+        "organisation": study.organisation,
+        "state": study.state.value,
+        "revision": study.revision,
+        "version": study.version,
+        "is_forced": study.is_forced,
+        "reason": study.reason,
+        "first_seen_at": study.first_seen_at,
+        "last_arrival_at": study.last_arrival_at,
+        "due_at": study.due_at,
+        "trace": study.trace,
+    }
+
+
+def _study(row: Row[Any]) -> Study:
+    return Study(
+        study=row.study,
+        study_instance_uid=row.study_instance_uid,
+        patient=Patient(patient_id=row.patient_id, issuer=row.issuer, birth_date=row.birth_date, sex=row.sex),
+        age=row.age,
+        study_date=row.study_date,
+        description=row.description,
+        organisation=row.organisation,
+        state=StudyState(row.state),
+        revision=row.revision,
+        version=row.version,
+        is_forced=row.is_forced,
+        reason=row.reason,
+        first_seen_at=row.first_seen_at,
+        last_arrival_at=row.last_arrival_at,
+        due_at=row.due_at,
+        trace=row.trace,
+    )

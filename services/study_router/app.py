@@ -1,0 +1,302 @@
+"""The composition root of the study router."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from grpc import aio
+
+from study_router.adapters.cel import CelCompiler
+from study_router.adapters.connectors import HttpConnectors, connecting
+from study_router.adapters.events import Reports, may_replay
+from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, DeviceRegistryApi
+from study_router.adapters.grpc_work import JobsApi, StudiesApi
+from study_router.adapters.loops import Bell, Dispatching, Evaluation, Intake, Watchdog
+from study_router.adapters.pools import RosterPools
+from study_router.adapters.registry_bucket import RegistryPublisher
+from study_router.adapters.store import SqlStore
+from study_router.adapters.tracing import begin_job, begin_study
+from study_router.domain.readiness import Quiet
+from study_router.settings import Settings
+from study_router.usecases.archiving import BeginArchiving
+from study_router.usecases.commands import CancelJob, RetryJob
+from study_router.usecases.completing import CompleteStudy
+from study_router.usecases.dispatching import DispatchJobs
+from study_router.usecases.evaluating import EvaluateStudy
+from study_router.usecases.intake import FollowFeed, IndexSeries
+from study_router.usecases.reading import CheckArchive, ExplainStudy, ReadJobs, ReadRegistry, ReadStudies
+from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
+from study_router.usecases.reports import (
+    AcceptResult,
+    RecordDelivery,
+    RecordDeliveryFailure,
+    RecordFailure,
+    RecordStart,
+)
+from study_router.usecases.viewing import RuleBook
+from study_router.usecases.watching import SweepDeadlines
+from udc.events.v1 import events_service_pb2_grpc
+from udc.router.v1 import archives_pb2_grpc, devices_pb2_grpc, jobs_pb2_grpc, studies_pb2_grpc
+from udckit import subjects
+from udckit.bus import Bus, BusSettings, connected
+from udckit.clock import Clock, SystemClock
+from udckit.consumer import Consumer, consuming
+from udckit.database import Database, opened
+from udckit.events_api import EventsApi
+from udckit.objects import Objects, opened_objects
+from udckit.presence import watching_roster
+from udckit.relay import Producer, Relay, relaying
+from udckit.roles import Lease, holding
+from udckit.runtime import Readiness
+from udckit.security.tls import Tls
+from udcmodel.codec import encode_stack
+from udcmodel.stack import StackDescriptor
+
+SOURCE: Final = "/services/study-router"
+_LOOK_S: Final = 0.5
+_BACK_OFF_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the whole service shares."""
+
+    settings: Settings
+    store: SqlStore
+    database: Database
+    objects: Objects
+    connectors: HttpConnectors
+    rules: RuleBook
+    clock: Clock
+
+
+@asynccontextmanager
+async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness) -> AsyncIterator[None]:
+    """Open what the router needs, follow the archives, hand out jobs, and close everything at the end."""
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(opened(settings.database_url, migrations="study_router.migrations"))
+        bus = await stack.enter_async_context(connected(_bus_settings(settings)))
+        objects = await stack.enter_async_context(opened_objects(settings.objects_url, bus))
+        connectors = await stack.enter_async_context(
+            connecting(secrets=settings.secrets_dir, clock=clock, tolerance_s=settings.feed_tolerance_s)
+        )
+        roster = await stack.enter_async_context(watching_roster(bus, subjects.BUCKET_POOLS))
+        relay = await stack.enter_async_context(
+            relaying(database, bus, Producer(source=SOURCE, region=settings.region), lease_s=settings.lease_s)
+        )
+        parts = Parts(settings, SqlStore(database), database, objects, connectors, RuleBook(CelCompiler()), clock)
+        _add_registry_servicers(server, parts)
+        _add_work_servicers(server, parts)
+        events_service_pb2_grpc.add_EventsServiceServicer_to_server(
+            EventsApi(database, relay, may_replay=may_replay), server
+        )
+
+        consumers = [
+            await stack.enter_async_context(consuming(bus, database, subscription))
+            for subscription in _reports(parts).subscriptions()
+        ]
+        publisher = RegistryPublisher(database, bus)
+        dispatching = _dispatching(parts, RosterPools(roster))
+        evaluation = _evaluation(parts)
+        for ring in (publisher.wake, dispatching.bell.ring, evaluation.bell.ring):
+            stack.callback(database.listen(ring))
+        stack.callback(roster.listen(dispatching.bell.ring))
+        for role, run in _roles(parts, publisher, dispatching, evaluation):
+            await stack.enter_async_context(holding(database, role, run, lease_s=settings.lease_s))
+        await stack.enter_async_context(_telling(readiness, bus, relay, consumers))
+        yield
+
+
+def _bus_settings(settings: Settings) -> BusSettings:
+    tls = Tls(ca=settings.tls_ca, cert=settings.tls_cert, key=settings.tls_key)
+    return BusSettings(
+        servers=settings.nats_url.split(","),
+        name=settings.service,
+        tls=tls.client_context() if settings.nats_url.startswith("tls://") else None,
+    )
+
+
+def _add_registry_servicers(server: aio.Server, parts: Parts) -> None:
+    store, clock = parts.store, parts.clock
+    registry = ReadRegistry(store)
+    compiler = parts.rules.compiler
+    devices_pb2_grpc.add_DeviceRegistryServiceServicer_to_server(
+        DeviceRegistryApi(
+            register=RegisterDevice(store=store, put=parts.objects.put, compiler=compiler, clock=clock),
+            suspend=SuspendDevice(store=store, clock=clock),
+            registry=registry,
+        ),
+        server,
+    )
+    devices_pb2_grpc.add_AttachmentsServiceServicer_to_server(
+        AttachmentsApi(create=CreateAttachment(store=store, compiler=compiler, clock=clock), registry=registry), server
+    )
+    archives_pb2_grpc.add_ArchivesServiceServicer_to_server(
+        ArchivesApi(
+            add=AddArchive(store=store, clock=clock),
+            check=CheckArchive(store=store, connectors=parts.connectors),
+            registry=registry,
+        ),
+        server,
+    )
+
+
+def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
+    settings, store, clock = parts.settings, parts.store, parts.clock
+    studies_pb2_grpc.add_StudiesServiceServicer_to_server(
+        StudiesApi(
+            studies=ReadStudies(store),
+            explain=ExplainStudy(store, parts.rules),
+            complete=CompleteStudy(store=store, clock=clock),
+        ),
+        server,
+    )
+    jobs_pb2_grpc.add_JobsServiceServicer_to_server(
+        JobsApi(
+            jobs=ReadJobs(store),
+            retry=RetryJob(store=store, clock=clock, region=settings.region, job_deadline_s=settings.job_deadline_s),
+            cancel=CancelJob(store=store, clock=clock),
+            begin_archiving=BeginArchiving(
+                store=store, clock=clock, archiving_deadline_s=settings.archiving_deadline_s
+            ),
+            listen=parts.database.listen,
+        ),
+        server,
+    )
+
+
+def _reports(parts: Parts) -> Reports:
+    clock = parts.clock
+    return Reports(
+        record_start=RecordStart(clock=clock),
+        accept_result=AcceptResult(clock=clock),
+        record_failure=RecordFailure(
+            clock=clock,
+            max_attempts=parts.settings.max_attempts,
+            back_off_s=parts.settings.attempt_back_off_s,
+        ),
+        record_delivery=RecordDelivery(clock=clock),
+        record_delivery_failure=RecordDeliveryFailure(clock=clock),
+    )
+
+
+def _dispatching(parts: Parts, pools: RosterPools) -> Dispatching:
+    settings = parts.settings
+    return Dispatching(
+        store=parts.store,
+        dispatch=DispatchJobs(
+            store=parts.store,
+            pools=pools,
+            clock=parts.clock,
+            begin_trace=begin_job,
+            batch_ageing_s=settings.batch_ageing_s,
+        ),
+        bell=Bell(),
+        poll_s=settings.dispatch_poll_s,
+        back_off_s=_BACK_OFF_S,
+    )
+
+
+def _evaluation(parts: Parts) -> Evaluation:
+    settings = parts.settings
+
+    async def put_stack(stack: StackDescriptor) -> str:
+        return await parts.objects.put(encode_stack(stack))
+
+    return Evaluation(
+        store=parts.store,
+        evaluate=EvaluateStudy(
+            store=parts.store,
+            connectors=parts.connectors,
+            put_stack=put_stack,
+            rules=parts.rules,
+            clock=parts.clock,
+            region=settings.region,
+            identity_key=settings.identity_key(),
+            quiet=Quiet(
+                stack=timedelta(seconds=settings.input_quiet_s), study=timedelta(seconds=settings.study_quiet_s)
+            ),
+            job_deadline_s=settings.job_deadline_s,
+            retry_s=settings.feed_poll_s,
+            max_study_age_days=settings.max_study_age_days,
+        ),
+        clock=parts.clock,
+        bell=Bell(),
+        poll_s=settings.evaluation_poll_s,
+        back_off_s=_BACK_OFF_S,
+    )
+
+
+def _roles(
+    parts: Parts, publisher: RegistryPublisher, dispatching: Dispatching, evaluation: Evaluation
+) -> Sequence[tuple[str, Callable[[Lease], Awaitable[None]]]]:
+    settings = parts.settings
+    intake = Intake(
+        store=parts.store,
+        follow=FollowFeed(
+            store=parts.store,
+            connectors=parts.connectors,
+            clock=parts.clock,
+            pause_s=settings.arrival_pause_s,
+            sweep_every_s=settings.sweep_every_s,
+        ),
+        index=IndexSeries(
+            store=parts.store,
+            connectors=parts.connectors,
+            clock=parts.clock,
+            region=settings.region,
+            begin_trace=begin_study,
+            input_quiet_s=settings.input_quiet_s,
+        ),
+        clock=parts.clock,
+        poll_s=settings.feed_poll_s,
+        back_off_s=settings.feed_back_off_s,
+    )
+    watchdog = Watchdog(
+        store=parts.store,
+        sweep=SweepDeadlines(
+            store=parts.store,
+            clock=parts.clock,
+            max_attempts=settings.max_attempts,
+            back_off_s=settings.attempt_back_off_s,
+        ),
+        poll_s=settings.watchdog_poll_s,
+        back_off_s=_BACK_OFF_S,
+    )
+    return (
+        ("registry", publisher.run),
+        ("intake", intake.run),
+        ("evaluation", evaluation.run),
+        ("dispatch", dispatching.run),
+        ("watchdog", watchdog.run),
+    )
+
+
+@asynccontextmanager
+async def _telling(readiness: Readiness, bus: Bus, relay: Relay, consumers: Sequence[Consumer]) -> AsyncIterator[None]:
+    """Say while the block runs whether work is wanted here."""
+
+    async def look() -> None:
+        while True:
+            stalls = [consumer.stalled_by or consumer.breaker_reason for consumer in consumers]
+            for condition, reason in (
+                ("nats", None if bus.healthy() else "NATS is away, or refused a subject"),
+                ("relay", relay.stalled_by),
+                ("consumers", next((stall for stall in stalls if stall is not None), None)),
+            ):
+                if reason is None:
+                    readiness.clear(condition)
+                else:
+                    readiness.block(condition, reason)
+            await asyncio.sleep(_LOOK_S)
+
+    looking = asyncio.create_task(look(), name="watch-dependencies")
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.wait([looking])

@@ -1,0 +1,1 @@
+"""Pure rules of the study router: no clock, socket, file or wire format."""

@@ -1,0 +1,169 @@
+"""What rules may ask about a study and its stacks. A fact that is not known is absent, never guessed."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from study_router.domain.ages import Age, age_at_study, age_band
+from study_router.domain.instances import Header
+from study_router.domain.stacks import Stack
+from study_router.domain.studies import Study
+from study_router.domain.work import SubjectFacts
+from udcmodel.ids import digest_of
+
+Value = str | int | float | bool | list[str]
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact: as sent, as understood, and where it comes from."""
+
+    raw: str
+    value: str
+    source: str = "header"
+
+
+_BODY_PARTS: Final[Mapping[str, str]] = {
+    "ГОЛОВА": "HEAD",
+    "ГОЛОВНОЙ МОЗГ": "BRAIN",
+    "ЧЕРЕП": "SKULL",
+    "ГРУДНАЯ КЛЕТКА": "CHEST",
+    "ОГК": "CHEST",
+    "ГРУДЬ": "CHEST",
+    "THORAX": "CHEST",
+    "МОЛОЧНАЯ ЖЕЛЕЗА": "BREAST",
+    "БРЮШНАЯ ПОЛОСТЬ": "ABDOMEN",
+    "ЖИВОТ": "ABDOMEN",
+}
+"""What operators type in (0018,0015) instead of the defined terms of PS3.16 annex L."""
+
+_VIEWS: Final[Mapping[str, str]] = {"FRONTAL": "PA", "П/З": "PA", "З/П": "AP", "LAT": "LL", "LATERAL": "LL"}
+
+_KERNELS: Final[Sequence[tuple[re.Pattern[str], str]]] = (
+    (re.compile(r"LUNG|^FC5\d|^(B|BF|BL|BR)7\d|^I7\d|^YC|^L$"), "LUNG"),
+    (re.compile(r"BONE|EDGE|SHARP|^FC3\d|^FC8\d|^(U|H|HR|B|BR|V|J)[6-9]\d|^(D|E|UD|YD)$"), "BONE"),
+    (re.compile(r"SOFT|STAND|BRAIN|STND|HEAD|^FC[0-2]\d|^FC6\d|^(H|HR|HC|B|BR|J|QR)[1-5]\d|^(A|B|UA|UB|C)$"), "SOFT"),
+)
+"""Names of convolution kernels (0018,1210) of the large vendors; the first that matches decides."""
+
+
+def kernel_class(kernel: str) -> str:
+    """Return ``SOFT``, ``BONE`` or ``LUNG``; empty for a kernel that is not known."""
+    name = kernel.strip().upper().split("\\", maxsplit=1)[0]
+    return next((label for pattern, label in _KERNELS if pattern.search(name)), "") if name else ""
+
+
+def body_part(header: Header) -> Fact | None:
+    """Return Body Part Examined (0018,0015) in defined terms."""
+    return _fact(header.body_part, lambda text: _BODY_PARTS.get(text, text))
+
+
+def view(header: Header) -> Fact | None:
+    """Return View Position (0018,5101)."""
+    return _fact(header.view_position, lambda text: _VIEWS.get(text, text))
+
+
+def _fact(raw: str, normalise: Callable[[str], str]) -> Fact | None:
+    text = " ".join(raw.upper().split())
+    return Fact(raw, normalise(text)) if text else None
+
+
+def stack_facts(stack: Stack) -> dict[str, Any]:
+    """Return what rules see as ``stack``; unknown facts are absent."""
+    header, geometry = stack.first, stack.geometry
+    part, seen_from = body_part(header), view(header)
+    known: dict[str, Value | None] = {
+        "modality": header.modality.upper() or None,
+        "body_part": part.value if part else None,
+        "view": seen_from.value if seen_from else None,
+        "laterality": header.laterality.upper() or None,
+        "orientation": geometry.orientation.value,
+        "series_number": header.series_number,
+        "description": header.series_description or None,
+        "protocol": header.protocol or None,
+        "image_type": list(header.image_type),
+        "frame_count": len(stack.headers),
+        "rows": header.rows,
+        "columns": header.columns,
+        "slice_thickness_mm": header.slice_thickness,
+        "slice_spacing_mm": geometry.spacing_mm,
+        "coverage_mm": geometry.coverage_mm,
+        "tilt_deg": geometry.tilt_deg,
+        "kernel": header.kernel or None,
+        "kernel_class": kernel_class(header.kernel) or None,
+        "kvp": header.kvp,
+        "echo_time_ms": header.echo_time,
+        "b_value": header.b_value,
+        "has_contrast": bool(header.contrast_agent) if header.contrast_agent else None,
+        "manufacturer": header.manufacturer or None,
+        "model": header.model or None,
+        "photometric": header.photometric or None,
+        "presentation_intent": header.presentation_intent or None,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def study_age(study: Study) -> Age:
+    """Return how old the patient was at the study."""
+    return age_at_study(birth_date=study.patient.birth_date, study_date=study.study_date, patient_age=study.age)
+
+
+def study_facts(study: Study, stacks: Sequence[Stack]) -> dict[str, Any]:
+    """Return what rules see as ``study``, with all stacks that are not excluded; unknown facts are absent.
+
+    Nothing in it names the patient: what is kept with a decision may be shown to people who look for its reason.
+    """
+    usable = [stack_facts(stack) for stack in stacks if stack.exclusion is None]
+    known: dict[str, Any] = {
+        "age_years": study_age(study).years,
+        "sex": study.patient.sex.upper() if study.patient.sex.upper() in {"M", "F"} else None,
+        "date": study.study_date or None,
+        "description": study.description or None,
+        "organisation": study.organisation,
+        "modalities": sorted({stack["modality"] for stack in usable if "modality" in stack}),
+        "body_parts": sorted({stack["body_part"] for stack in usable if "body_part" in stack}),
+        "stacks": usable,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def snapshot_facts(study: Study, stacks: Sequence[Stack]) -> dict[str, Any]:
+    """Return everything a decision rests on, as plain values."""
+    return {
+        "study": study_facts(study, stacks),
+        "age_why": study_age(study).why,
+        "stacks": [
+            {
+                "key": stack.key,
+                "series_instance_uid": stack.series_instance_uid,
+                "archive": stack.archive,
+                "excluded": stack.exclusion.value if stack.exclusion else "",
+                "facts": stack_facts(stack),
+            }
+            for stack in stacks
+        ],
+    }
+
+
+def digest_of_facts(facts: Facts) -> str:
+    """Return the digest of plain values."""
+    return digest_of(json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def subject_facts(study: Study, stack: Stack | None) -> SubjectFacts:
+    """Return the pseudonymous facts for those who count, with the scanner of ``stack``."""
+    sex = study.patient.sex.upper()
+    band = age_band(study_age(study).years)
+    if stack is None:
+        return SubjectFacts(age_band=band, sex=sex)
+    return SubjectFacts(
+        age_band=band,
+        sex=sex,
+        modality=stack.first.modality,
+        manufacturer=stack.first.manufacturer,
+        scanner_model=stack.first.model,
+        slice_spacing_mm=stack.geometry.spacing_mm or 0.0,
+    )

@@ -1,0 +1,108 @@
+"""What an instance in the archive is to us, decided when it arrives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final
+
+from udcmodel.stack import Vector
+
+
+@unique
+class InstanceClass(StrEnum):
+    """Only SOURCE opens, reopens or completes a study, and only SOURCE can be an input."""
+
+    SOURCE = "SOURCE"
+    OWN_RESULT = "OWN_RESULT"
+    """The archiver announced it before it stored it."""
+    FOREIGN_DERIVED = "FOREIGN_DERIVED"
+    """A report, segmentation, presentation state or key object of somebody else.
+
+    Derived *images* stay SOURCE: whether one may be an input is decided per stack.
+    """
+    REJECTION_NOTE = "REJECTION_NOTE"
+    """A key object that rejects others (IHE IOCM)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What is kept of an instance's header. Absent attributes are None or empty; values are as sent, stripped.
+
+    Patient identity is not part of it: it belongs to the study.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    modality: str = ""
+    series_number: int | None = None
+    series_description: str = ""
+    body_part: str = ""
+    protocol: str = ""
+    image_type: tuple[str, ...] = ()
+    manufacturer: str = ""
+    model: str = ""
+    document_title: str = ""
+    frame_of_reference_uid: str = ""
+    position: Vector | None = None
+    row_direction: Vector | None = None
+    column_direction: Vector | None = None
+    pixel_spacing: tuple[float, float] | None = None
+    rows: int = 0
+    columns: int = 0
+    number_of_frames: int = 1
+    instance_number: int | None = None
+    acquisition_number: int | None = None
+    temporal_position: int | None = None
+    acquisition_time: str = ""
+    b_value: float | None = None
+    echo_time: float | None = None
+    kvp: float | None = None
+    kernel: str = ""
+    slice_thickness: float | None = None
+    contrast_agent: str = ""
+    view_position: str = ""
+    laterality: str = ""
+    photometric: str = ""
+    presentation_intent: str = ""
+    burned_in: str = ""
+
+
+STRUCTURED_REPORT_ROOT: Final = "1.2.840.10008.5.1.4.1.1.88."
+"""Common root of the structured report storage classes, key object selection included."""
+
+KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
+PRESENTATION_STATE_ROOT: Final = "1.2.840.10008.5.1.4.1.1.11."
+SEGMENTATION_CLASSES: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.66.4",
+        "1.2.840.10008.5.1.4.1.1.66.5",
+        "1.2.840.10008.5.1.4.1.1.66.7",
+        "1.2.840.10008.5.1.4.1.1.481.3",
+    }
+)
+"""Segmentation, surface segmentation, label map segmentation, RT structure set."""
+
+DERIVED_MODALITIES: Final = frozenset({"SR", "SEG", "PR", "KO", "RTSTRUCT", "DOC"})
+
+REJECTION_TITLES: Final = frozenset({"113001", "113037", "113038", "113039"})
+"""Rejected for Quality, for Patient Safety, Incorrect Worklist Entry, Data Retention Expired (PS3.16 CID 7011)."""
+
+
+def classify(header: Header, *, is_own: Callable[[str], bool]) -> InstanceClass:
+    """Return what an instance is to us.
+
+    Args:
+        header: Its header.
+        is_own: Says whether a SOP Instance UID was announced by our archiver.
+    """
+    if is_own(header.sop_instance_uid):
+        return InstanceClass.OWN_RESULT
+    if header.sop_class_uid == KEY_OBJECT_SELECTION and header.document_title in REJECTION_TITLES:
+        return InstanceClass.REJECTION_NOTE
+    is_derived = (
+        header.sop_class_uid.startswith((STRUCTURED_REPORT_ROOT, PRESENTATION_STATE_ROOT))
+        or header.sop_class_uid in SEGMENTATION_CLASSES
+        or header.modality in DERIVED_MODALITIES
+    )
+    return InstanceClass.FOREIGN_DERIVED if is_derived else InstanceClass.SOURCE

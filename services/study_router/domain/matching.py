@@ -1,0 +1,298 @@
+"""Whether a study is what a device is for, and which stacks it would get. Three-valued: unknown is not yes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, unique
+from typing import Any, Protocol, assert_never
+
+from study_router.domain.facts import stack_facts
+from study_router.domain.stacks import Stack
+from study_router.domain.work import Ending
+from udcmodel.geometry import GeometryPolicy, Objection, objections
+from udcmodel.manifest import GeometrySpec, ImageInput, Manifest
+
+
+@unique
+class Truth(StrEnum):
+    """What a rule can be."""
+
+    TRUE = "TRUE"
+    FALSE = "FALSE"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a rule is for given facts; ``why`` names what is unknown."""
+
+    truth: Truth
+    why: str = ""
+
+
+@unique
+class Scope(StrEnum):
+    """Which variable a rule may use."""
+
+    STUDY = "study"
+    STACK = "stack"
+
+
+class Condition(Protocol):
+    """A compiled rule that is true or not."""
+
+    @property
+    def source(self) -> str:
+        """The rule as written."""
+
+    def of(self, facts: Mapping[str, Any]) -> Answer:
+        """Return what the rule is; a fact that is absent makes it unknown unless the rest decides."""
+
+
+class Preference(Protocol):
+    """A compiled rule that is a number."""
+
+    def of(self, facts: Mapping[str, Any]) -> float | None:
+        """Return the number, or None where a fact is absent."""
+
+
+class Compiler(Protocol):
+    """Compiles and checks rules. Raises InvalidRequestError with clause, position and reason."""
+
+    def condition(self, expression: str, *, scope: Scope, name: str) -> Condition:
+        """Compile a rule that must be of type bool."""
+
+    def preference(self, expression: str, *, scope: Scope, name: str) -> Preference:
+        """Compile a rule that must be a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledClause:
+    """A condition with its name and the sentence shown where it does not hold."""
+
+    name: str
+    explain: str
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledInput:
+    """Which stacks an input accepts, and which it takes first."""
+
+    spec: ImageInput
+    where: Condition
+    prefer: tuple[Preference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRules:
+    """Everything that decides for one attachment."""
+
+    clauses: tuple[CompiledClause, ...]
+    inputs: tuple[CompiledInput, ...]
+
+
+def compile_rules(manifest: Manifest, *, rule: str, compiler: Compiler) -> CompiledRules:
+    """Compile the rules of a manifest and an attachment.
+
+    Raises:
+        InvalidRequestError: a rule is no CEL, uses an unknown variable or has the wrong type.
+    """
+    clauses = [
+        CompiledClause(
+            clause.name,
+            clause.explain,
+            compiler.condition(clause.expression, scope=Scope.STUDY, name=f"purpose {clause.name}"),
+        )
+        for clause in manifest.purpose
+    ]
+    if rule:
+        condition = compiler.condition(rule, scope=Scope.STUDY, name="rule of the attachment")
+        clauses.append(CompiledClause("rule", "The rule of the attachment does not select this study.", condition))
+    inputs = tuple(
+        CompiledInput(
+            spec,
+            compiler.condition(spec.where, scope=Scope.STACK, name=f"where of input {spec.name}"),
+            tuple(
+                compiler.preference(expression, scope=Scope.STACK, name=f"prefer {number} of input {spec.name}")
+                for number, expression in enumerate(spec.prefer, start=1)
+            ),
+        )
+        for spec in manifest.inputs
+    )
+    return CompiledRules(tuple(clauses), inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseResult:
+    """One clause, decided."""
+
+    name: str
+    expression: str
+    answer: Answer
+    explain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A stack taken for an input."""
+
+    name: str
+    stack: Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The device shall see these stacks; ``latest_arrival_at`` is that of everything that could have been chosen."""
+
+    chosen: tuple[Chosen, ...]
+    latest_arrival_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NotEligible:
+    """The study is not what the device is for."""
+
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Insufficient:
+    """The study is what the device is for, and its images cannot be used."""
+
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What comes of a study for an attachment, with everything that led to it."""
+
+    verdict: Matched | NotEligible | Insufficient
+    clauses: tuple[ClauseResult, ...]
+    notes: tuple[str, ...]
+
+
+def decide(rules: CompiledRules, *, study: Mapping[str, Any], age_why: str, stacks: Sequence[Stack]) -> Decision:
+    """Decide for one attachment.
+
+    Args:
+        rules: The compiled rules.
+        study: Facts of the study.
+        age_why: Why the age is unknown, for the explanation.
+        stacks: All stacks, also excluded ones.
+    """
+    clauses = tuple(
+        ClauseResult(clause.name, clause.condition.source, clause.condition.of({"study": study}), clause.explain)
+        for clause in rules.clauses
+    )
+    notes: list[str] = []
+    failing = next((clause for clause in clauses if clause.answer.truth is not Truth.TRUE), None)
+    if failing is not None:
+        return Decision(NotEligible(_not_eligible(failing, age_why)), clauses, tuple(notes))
+    chosen: list[Chosen] = []
+    arrivals: list[datetime] = []
+    for item in rules.inputs:
+        picked = _pick(item, stacks, notes)
+        if isinstance(picked, NotEligible | Insufficient):
+            return Decision(picked, clauses, tuple(notes))
+        taken, latest = picked
+        chosen.extend(taken)
+        arrivals.append(latest)
+    return Decision(Matched(tuple(chosen), max(arrivals)), clauses, tuple(notes))
+
+
+def name_of(verdict: Matched | NotEligible | Insufficient) -> str:
+    """Return what a verdict is called where people read it."""
+    match verdict:
+        case Matched():
+            return "MATCHED"
+        case NotEligible():
+            return "NOT_ELIGIBLE"
+        case Insufficient():
+            return "INSUFFICIENT"
+        case _:
+            assert_never(verdict)
+
+
+def _not_eligible(clause: ClauseResult, age_why: str) -> Ending:
+    if clause.answer.truth is Truth.FALSE:
+        return Ending(reason="PURPOSE", detail=f"{clause.name}: {clause.explain}")
+    unknown = clause.answer.why
+    if unknown == "study.age_years":
+        return Ending(reason="AGE_UNKNOWN", detail=f"{clause.name}: age unknown: {age_why}")
+    return Ending(reason="PURPOSE_UNKNOWN", detail=f"{clause.name}: {unknown} is unknown")
+
+
+def _pick(
+    item: CompiledInput, stacks: Sequence[Stack], notes: list[str]
+) -> tuple[list[Chosen], datetime] | NotEligible | Insufficient:
+    name = item.spec.name
+    candidates: list[Stack] = []
+    for stack in stacks:
+        label = f"{name}: {_label(stack)}"
+        if stack.exclusion is not None:
+            notes.append(f"{label}: excluded as {stack.exclusion.value}")
+            continue
+        answer = item.where.of({"stack": stack_facts(stack)})
+        if answer.truth is Truth.TRUE:
+            candidates.append(stack)
+        elif answer.truth is Truth.UNKNOWN:
+            notes.append(f"{label}: {answer.why} is unknown")
+        else:
+            notes.append(f"{label}: not selected by where")
+    if not candidates:
+        return NotEligible(Ending(reason="NO_INPUT", detail=f"no stack of the study can be the input {name}"))
+    latest = max(stack.last_arrival_at for stack in candidates)
+    ranked = sorted(candidates, key=lambda stack: _rank(item, stack))
+    accepted: list[Stack] = []
+    refused: list[Objection] = []
+    for stack in ranked:
+        found = objections(stack.geometry, policy_of(item.spec.geometry))
+        if found:
+            notes.append(f"{name}: {_label(stack)}: " + "; ".join(objection.detail for objection in found))
+            refused.extend(found)
+        else:
+            accepted.append(stack)
+    if not accepted:
+        first = refused[0]
+        return Insufficient(
+            Ending(reason=first.reason.value, detail=f"{name}: {first.detail}", category=first.category)
+        )
+    taken = accepted if item.spec.cardinality == "each" else accepted[:1]
+    for stack in accepted:
+        notes.append(f"{name}: {_label(stack)}: " + ("chosen" if stack in taken else "another stack is preferred"))
+    return [Chosen(name, stack) for stack in taken], latest
+
+
+def _rank(item: CompiledInput, stack: Stack) -> tuple[Any, ...]:
+    """Order by preferences, larger first and unknown last; then by series, so that the choice is always the same."""
+    facts = {"stack": stack_facts(stack)}
+    numbers: list[tuple[int, float]] = []
+    for preference in item.prefer:
+        value = preference.of(facts)
+        numbers.append((1, 0.0) if value is None else (0, -value))
+    number = stack.first.series_number
+    return (numbers, number if number is not None else 1 << 31, stack.key)
+
+
+def _label(stack: Stack) -> str:
+    header = stack.first
+    number = "?" if header.series_number is None else header.series_number
+    return f"series {number} ({header.modality}, {len(stack.headers)} images)"
+
+
+def policy_of(spec: GeometrySpec | None) -> GeometryPolicy:
+    """Return what a manifest accepts as the geometry of an input; an image input accepts any single image."""
+    if spec is None:
+        return GeometryPolicy(min_frames=1, max_frames=1)
+    return GeometryPolicy(
+        tilt=spec.tilt,
+        max_tilt_deg=spec.max_tilt_deg,
+        spacing=spec.spacing,
+        gap=spec.gap,
+        duplicates=spec.duplicates,
+        min_frames=spec.min_frames,
+        max_frames=spec.max_frames,
+        max_spacing_mm=spec.max_spacing_mm,
+        min_coverage_mm=spec.min_coverage_mm,
+    )

@@ -1,0 +1,63 @@
+"""When input is finished, and when a study is: two questions kept apart, each decided with its evidence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from study_router.domain.instances import DERIVED_MODALITIES, InstanceClass
+from study_router.domain.studies import StoredInstance, Study
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """How long silence must last. Evidence for "finished", never for "caught up"."""
+
+    stack: timedelta
+    study: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Whether a study is closed now, and what that rests on; else when to look again."""
+
+    is_due: bool
+    evidence: tuple[str, ...]
+    look_at: datetime
+
+
+def closing_of(study: Study, *, now: datetime, quiet: Quiet) -> Closing:
+    """Decide whether the study is finished."""
+    if study.is_forced:
+        return Closing(is_due=True, evidence=("forced by an operator",), look_at=now)
+    closes_at = study.last_arrival_at + quiet.study
+    evidence = (f"quiet for {quiet.study.total_seconds():g} s",) if now >= closes_at else ()
+    return Closing(is_due=now >= closes_at, evidence=evidence, look_at=closes_at)
+
+
+def became_complete_at(study: Study, *, quiet: Quiet) -> datetime:
+    """Return when silence made the study complete, whether or not anybody was looking."""
+    return study.last_arrival_at + quiet.study
+
+
+def behind(instances: Sequence[StoredInstance], *, archive: str, held: Mapping[str, int]) -> tuple[str, ...]:
+    """Say in which series our index and the archive differ; empty when we have caught up.
+
+    Series without a source instance do not count: results that are being stored must not hold up input.
+
+    Args:
+        instances: What we know of the study.
+        archive: The archive that was asked.
+        held: Number of instances of each series there.
+    """
+    known: dict[str, int] = {}
+    with_source: set[str] = set()
+    for instance in instances:
+        if instance.archive != archive:
+            continue
+        series = instance.header.series_instance_uid
+        known[series] = known.get(series, 0) + 1
+        if instance.instance_class is InstanceClass.SOURCE or instance.header.modality not in DERIVED_MODALITIES:
+            with_source.add(series)
+    differing = [series for series in with_source if held.get(series, 0) != known[series]]
+    unknown = [series for series in held if series not in known]
+    return tuple(sorted((*differing, *unknown)))

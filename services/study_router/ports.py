@@ -1,0 +1,361 @@
+"""What the use cases need from outside."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from study_router.domain.announcements import Announcement
+from study_router.domain.queue import Waiting
+from study_router.domain.registry import Archive, Attachment, DeviceVersion
+from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, Touched
+from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
+from udckit.errors import Fact
+from udcmodel.stack import StackDescriptor
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A series whose metadata have to be read again. ``touched_at`` tells whether it was touched meanwhile."""
+
+    archive: str
+    study_instance_uid: str
+    series_instance_uid: str
+    arrived_at: datetime
+    touched_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What the decisions about a study revision were based on.
+
+    Attributes:
+        digest: Of facts and rules.
+        facts: As ``domain.facts.snapshot_facts`` makes them.
+        rules: By attachment: its ``revision``, the ``decision`` and ``notes`` on every stack.
+    """
+
+    digest: str
+    facts: Mapping[str, Any]
+    rules: Mapping[str, Mapping[str, Any]]
+
+
+class Jobs(Protocol):
+    """The jobs table: the queue, and the state of everything that runs."""
+
+    def get(self, job: str) -> Job:
+        """Return a job.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
+    def lock(self, job: str) -> Job:
+        """Return a job that nobody else changes until the transaction ends.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
+    def find(self, job: str) -> Job | None:
+        """Return a job, or None."""
+
+    def add(self, job: Job) -> None:
+        """Store a new job."""
+
+    def save(self, job: Job) -> None:
+        """Store what changed."""
+
+    def accept(self, job: str, digest: str) -> bool:
+        """Make ``digest`` the one result of the job; False if it has one already."""
+
+    def accepted_before(self, *, study: str, attachment: str) -> int:
+        """Return how many results were accepted for a study and attachment."""
+
+    def note(self, job: str, entry: HistoryEntry) -> None:
+        """Add to the history of a job."""
+
+    def history(self, job: str) -> Sequence[HistoryEntry]:
+        """Return the history of a job, oldest first."""
+
+    def changes_after(self, position: int, *, limit: int) -> tuple[Sequence[str], int]:
+        """Return the jobs whose history grew after ``position``, and the new position."""
+
+    def last_change(self) -> int:
+        """Return the position of the newest entry of any history."""
+
+    def waiting_pools(self, now: datetime) -> Sequence[str]:
+        """Return the pools for which a job may start."""
+
+    def waiting(self, pool: str, *, now: datetime, each: int) -> Sequence[Waiting]:
+        """Return the oldest ``each`` jobs of every attachment and priority that may start in ``pool``."""
+
+    def working(self, pool: str) -> Mapping[str, int]:
+        """Return how many jobs of each attachment the workers of ``pool`` have."""
+
+    def late(self, now: datetime, *, limit: int) -> Sequence[str]:
+        """Return jobs with a timer that has run out."""
+
+    def unfinished_of(self, study: str) -> Sequence[str]:
+        """Return the jobs of a study that have not ended."""
+
+    def deliver(self, job: str, archive: str, *, is_archived: bool, at: datetime) -> None:
+        """Note that a destination holds the result, or cannot take it; what is held stays held."""
+
+    def deliveries(self, job: str) -> Mapping[str, bool]:
+        """Return for each destination that reported whether it holds the result."""
+
+    def search(self, *, limit: int, study: str = "", states: Collection[str] = ()) -> Sequence[Job]:
+        """Return the newest jobs that match."""
+
+    def own(self, job: str, sop_instance_uids: Collection[str]) -> None:
+        """Remember instances as our own before they are stored."""
+
+    def set_outcome(self, outcome: CurrentOutcome) -> None:
+        """Make this the current outcome of its study revision and attachment."""
+
+    def outcomes_of_job(self, job: str) -> Sequence[CurrentOutcome]:
+        """Return the current outcomes that rest on a job."""
+
+    def outcomes(self, study: str, *, revision: int | None = None) -> Sequence[CurrentOutcome]:
+        """Return the current outcomes of a study."""
+
+
+class Studies(Protocol):
+    """Studies, what they consist of, and what still has to be looked at."""
+
+    def get(self, study: str) -> Study:
+        """Return a study.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
+    def lock(self, study: str) -> Study | None:
+        """Return a study that nobody else changes until the transaction ends, or None."""
+
+    def find(self, *, study_instance_uid: str) -> Sequence[Study]:
+        """Return the studies of that UID; more than one means several patients."""
+
+    def search(self, *, limit: int, study_instance_uid: str = "") -> Sequence[Study]:
+        """Return the studies in which something arrived last."""
+
+    def add(self, study: Study) -> None:
+        """Store a new study."""
+
+    def save(self, study: Study) -> None:
+        """Store what changed."""
+
+    def due(self, now: datetime, *, limit: int) -> Sequence[str]:
+        """Return studies that have to be looked at."""
+
+    def locate(self, study: str, archive: str, *, at: datetime) -> None:
+        """Note that an archive holds the study."""
+
+    def locations(self, study: str) -> Sequence[str]:
+        """Return the archives that hold the study, first seen first."""
+
+    def instances(self, study: str) -> Sequence[StoredInstance]:
+        """Return everything known of a study."""
+
+    def instances_of_series(self, archive: str, series_instance_uid: str) -> Sequence[tuple[str, StoredInstance]]:
+        """Return what an archive held of a series when it was last read, each with its study."""
+
+    def sources_elsewhere(self, study: str, *, archive: str, sop_instance_uids: Collection[str]) -> frozenset[str]:
+        """Return which of these source instances another archive showed before."""
+
+    def put_instances(self, study: str, instances: Collection[StoredInstance]) -> None:
+        """Store instances, replacing what is known of them."""
+
+    def remove_instances(self, study: str, archive: str, sop_instance_uids: Collection[str]) -> None:
+        """Forget instances that the archive no longer holds."""
+
+    def own_among(self, sop_instance_uids: Collection[str]) -> frozenset[str]:
+        """Return which of these were announced by our archiver."""
+
+    def touch(self, archive: str, touched: Collection[Touched], *, now: datetime, pause_s: float) -> None:
+        """Note series whose metadata have to be read once nothing came for ``pause_s``."""
+
+    def arrivals(self, archive: str, now: datetime, *, limit: int) -> Sequence[Arrival]:
+        """Return series of an archive to be read now."""
+
+    def postpone(self, arrival: Arrival, *, until: datetime) -> None:
+        """Read a series later."""
+
+    def settle(self, arrival: Arrival) -> None:
+        """Forget an arrival, unless the series was touched again meanwhile."""
+
+    def has_arrivals(self, study_instance_uid: str) -> bool:
+        """Say whether a series of the study still has to be read."""
+
+    def counts(self, archive: str, study_instance_uids: Collection[str]) -> Mapping[str, int]:
+        """Return how many instances of each study an archive held when it was last read."""
+
+    def study_uids(self, archive: str, *, after: str, limit: int) -> Sequence[str]:
+        """Return the UIDs of the studies known in an archive, in order, page by page."""
+
+    def series_of(self, archive: str, study_instance_uid: str) -> Sequence[str]:
+        """Return the series known of a study in an archive."""
+
+    def cursor(self, archive: str) -> str:
+        """Return how far the feed of an archive was read; empty before the first time."""
+
+    def move_cursor(self, archive: str, cursor: str) -> None:
+        """Note how far the feed of an archive was read."""
+
+    def swept_at(self, archive: str) -> datetime | None:
+        """Return when everything of an archive was last compared."""
+
+    def note_sweep(self, archive: str, at: datetime) -> None:
+        """Note that everything of an archive was compared."""
+
+    def keep_snapshot(self, study: str, revision: int, snapshot: Snapshot, *, at: datetime) -> None:
+        """Store what a decision was based on; a snapshot known already stays as it is."""
+
+    def snapshot(self, study: str, revision: int) -> Snapshot | None:
+        """Return the newest snapshot of a study revision."""
+
+
+class Registry(Protocol):
+    """Archives, devices, attachments."""
+
+    def archive(self, archive: str) -> Archive:
+        """Return an archive.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
+    def archives(self) -> Sequence[Archive]:
+        """Return all archives."""
+
+    def put_archive(self, archive: Archive) -> None:
+        """Store an archive."""
+
+    def device(self, device: str, version: str) -> DeviceVersion | None:
+        """Return a device version, or None."""
+
+    def devices(self) -> Sequence[DeviceVersion]:
+        """Return all device versions."""
+
+    def put_device(self, device: DeviceVersion) -> None:
+        """Store a device version."""
+
+    def attachment(self, attachment: str) -> Attachment | None:
+        """Return an attachment, or None."""
+
+    def attachments(self) -> Sequence[Attachment]:
+        """Return all attachments."""
+
+    def put_attachment(self, attachment: Attachment) -> None:
+        """Store an attachment."""
+
+
+class Transaction(Protocol):
+    """One atomic change: what is stored and what is announced become true together."""
+
+    @property
+    def jobs(self) -> Jobs:
+        """Jobs and outcomes."""
+
+    @property
+    def studies(self) -> Studies:
+        """Studies and feeds."""
+
+    @property
+    def registry(self) -> Registry:
+        """Archives, devices, attachments."""
+
+    def announce(self, announcement: Announcement) -> None:
+        """Add to the outbox; published after commit, once."""
+
+    def audit(self, *, action: str, subject: str, at: datetime, **facts: Fact) -> None:
+        """Add to the audit trail what the caller did."""
+
+
+class Store(Protocol):
+    """Where transactions come from. Work may run more than once and has no effect but on its transaction."""
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run ``work`` and return its result once it is durable."""
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run ``work`` on one snapshot; it cannot write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of an archive's feed.
+
+    Attributes:
+        touched: Series in which something changed.
+        cursor: Where the next page starts.
+        is_last: Nothing more is there for now.
+        is_broken: The feed is not the one that was read before: everything has to be compared.
+    """
+
+    touched: tuple[Touched, ...]
+    cursor: str
+    is_last: bool
+    is_broken: bool = False
+
+
+class Feed(Protocol):
+    """Tells which series of an archive changed."""
+
+    async def read(self, cursor: str) -> Page:
+        """Return what changed after ``cursor``; empty asks for the beginning.
+
+        Raises:
+            UpstreamUnavailableError: the archive is away.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCount:
+    """How many instances an archive holds of a study."""
+
+    study_instance_uid: str
+    instances: int
+
+
+class ArchiveConnector(Protocol):
+    """Reads from one archive. Every call raises UpstreamUnavailableError when the archive is away."""
+
+    async def series(self, study_instance_uid: str, series_instance_uid: str) -> Sequence[SeenInstance]:
+        """Return the headers of a series; empty when the archive does not hold it."""
+
+    async def counts(self, study_instance_uid: str) -> Mapping[str, int]:
+        """Return the number of instances of each series of a study."""
+
+    async def patients(self, study_instance_uid: str) -> Sequence[Patient]:
+        """Return everybody under whose identity the archive holds that UID."""
+
+    async def studies(self, *, offset: int, limit: int) -> Sequence[StudyCount]:
+        """Return a page of all studies with the number of their instances."""
+
+
+class Connectors(Protocol):
+    """Gives access to archives."""
+
+    async def connector(self, archive: Archive) -> ArchiveConnector:
+        """Return the connector of an archive."""
+
+    async def feed(self, archive: Archive) -> Feed:
+        """Return the feed of an archive."""
+
+
+class Pools(Protocol):
+    """How much the serving replicas can take."""
+
+    async def slots(self) -> Mapping[str, int]:
+        """Return the slots of each pool; a pool that is not heard of has none."""
+
+
+BeginTrace = Callable[[str], str]
+"""Begins a trace, linked to the one given if any, and returns its W3C context; empty where nothing is recorded."""
+
+PutStack = Callable[[StackDescriptor], Awaitable[str]]
+"""Stores the description of an input and returns its digest."""

@@ -1,0 +1,74 @@
+"""Settings of the study router, from ``STUDY_ROUTER_*`` variables."""
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic_settings import SettingsConfigDict
+
+from udckit.errors import InvalidRequestError
+from udckit.settings import ServiceSettings
+
+_KEY_BYTES: Final = 32
+
+
+class Settings(ServiceSettings):
+    """What the study router needs to know, beside what every service does. Times are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="STUDY_ROUTER_")
+
+    secrets_dir: Path | None = None
+    """Directory of files ``<name>`` with ``user:password``, to which archives refer by name."""
+    identity_key_file: Path
+    """File with the key of the patient fingerprint, shared with the result archiver; at least 32 bytes."""
+
+    feed_poll_s: PositiveFloat = 1.0
+    """Pause between looks at a feed that has nothing new."""
+    feed_back_off_s: PositiveFloat = 15.0
+    """Longest pause between looks at an archive that is away."""
+    feed_tolerance_s: PositiveFloat = 120.0
+    """How far an archive's clock may be off; a change older than this came while nobody looked."""
+    arrival_pause_s: NonNegativeFloat = 0.5
+    """How long nothing must come to a series before its metadata are read."""
+    sweep_every_s: PositiveFloat = 3600.0
+    """How often everything in an archive is compared with the index."""
+
+    input_quiet_s: NonNegativeFloat = 15.0
+    """How long the stacks a device needs must be silent before its job starts."""
+    study_quiet_s: NonNegativeFloat = 600.0
+    """How long a study must be silent before it is closed."""
+    evaluation_poll_s: PositiveFloat = 0.25
+    """Pause between looks for studies that are due."""
+    max_study_age_days: PositiveFloat | None = None
+    """Studies older than this by Study Date are history and taken by no attachment. Unset: no limit."""
+
+    dispatch_poll_s: PositiveFloat = 0.25
+    """Pause between looks for jobs that may start."""
+    watchdog_poll_s: PositiveFloat = 1.0
+    """Pause between looks for timers that have run out."""
+    max_attempts: int = Field(default=3, ge=1)
+    """How often the work of a job may fail."""
+    attempt_back_off_s: tuple[NonNegativeFloat, ...] = Field(default=(5.0, 30.0, 120.0), min_length=1)
+    """Pauses before the next attempt, by the number of failures; the last repeats."""
+    batch_ageing_s: PositiveFloat = 3600.0
+    """When waiting batch work counts as routine."""
+    job_deadline_s: PositiveFloat = 86400.0
+    """From the making of a job to the end of all waiting."""
+    archiving_deadline_s: PositiveFloat = 3600.0
+    """How long archiving may take once it has begun."""
+    lease_s: PositiveFloat = 10.0
+    """How long a replica that vanished keeps the others from its roles."""
+
+    def identity_key(self) -> bytes:
+        """Read the key of the patient fingerprint.
+
+        Raises:
+            InvalidRequestError: the file is missing or too short.
+        """
+        try:
+            key = self.identity_key_file.read_bytes().strip()
+        except OSError as error:
+            raise InvalidRequestError(f"cannot read {self.identity_key_file}: {error.strerror}") from error
+        if len(key) < _KEY_BYTES:
+            raise InvalidRequestError(f"{self.identity_key_file} holds {len(key)} bytes; {_KEY_BYTES} are needed")
+        return key

@@ -1,0 +1,1 @@
+"""What the study router does, one class each."""

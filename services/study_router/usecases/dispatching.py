@@ -1,0 +1,91 @@
+"""Hands waiting jobs to the pools that have room for them."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from study_router.domain.announcements import JobDispatched
+from study_router.domain.jobs import Event, Verdict
+from study_router.domain.queue import pick
+from study_router.domain.work import Ending, Job
+from study_router.ports import BeginTrace, Pools, Store, Transaction
+from study_router.usecases.moving import move
+from udckit.clock import Clock
+from udcmodel.grant import check_grant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchJobs:
+    """Start what may start now.
+
+    A pool that nobody hears of has no slots: its jobs wait and lose no attempt.
+
+    Attributes:
+        store: Transactions.
+        pools: Slots of the replicas.
+        clock: Time.
+        begin_trace: Begins the trace of a job.
+        batch_ageing_s: When waiting batch work counts as routine.
+    """
+
+    store: Store
+    pools: Pools
+    clock: Clock
+    begin_trace: BeginTrace
+    batch_ageing_s: float
+
+    async def __call__(self) -> int:
+        """Dispatch up to the free slots of every pool; return how many jobs were dispatched or refused."""
+        slots = await self.pools.slots()
+        waiting = await self.store.read(lambda transaction: transaction.jobs.waiting_pools(self.clock.now()))
+        count = 0
+        for pool in waiting:
+            if slots.get(pool, 0) > 0:
+                count += await self._dispatch(pool, slots[pool])
+        return count
+
+    async def _dispatch(self, pool: str, slots: int) -> int:
+        return await self.store.transact(lambda transaction: self._start(transaction, pool, slots))
+
+    def _start(self, transaction: Transaction, pool: str, slots: int) -> int:
+        now = self.clock.now()
+        working = transaction.jobs.working(pool)
+        free = slots - sum(working.values())
+        if free <= 0:
+            return 0
+        chosen = pick(
+            transaction.jobs.waiting(pool, now=now, each=free),
+            free=free,
+            working=working,
+            now=now,
+            batch_ageing=timedelta(seconds=self.batch_ageing_s),
+        )
+        for name in chosen:
+            self._start_one(transaction, transaction.jobs.lock(name))
+        return len(chosen)
+
+    def _start_one(self, transaction: Transaction, job: Job) -> None:
+        now = self.clock.now()
+        device = transaction.registry.device(job.grant.device, job.grant.version)
+        attachment = transaction.registry.attachment(job.grant.attachment)
+        refused = check_grant(
+            job.grant,
+            device=None if device is None else device.record(),
+            attachment=None if attachment is None else attachment.record(),
+            now=now,
+        )
+        if refused is not None:
+            ending = Ending(reason=refused.refusal.value, detail=refused.detail)
+            move(transaction, job, Event.REFUSE, now=now, ending=ending)
+            return
+        deadline = min(now + timedelta(seconds=job.attempt_limit_s), job.deadline)
+        begun = replace(
+            job,
+            attempt=job.attempt + 1,
+            attempt_deadline=deadline,
+            dispatched_at=now,
+            not_before=None,
+            trace=job.trace or self.begin_trace(transaction.studies.get(job.study).trace),
+        )
+        dispatched, step = move(transaction, begun, Event.DISPATCH, now=now, detail=f"pool {job.pool}")
+        if step.verdict is Verdict.APPLY:
+            transaction.announce(JobDispatched(dispatched, now))

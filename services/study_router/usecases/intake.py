@@ -1,0 +1,352 @@
+"""Follows the archives: what was touched, what it is, and which study it belongs to."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from study_router.domain.announcements import StudyQuarantined, StudyRevised
+from study_router.domain.instances import InstanceClass, classify
+from study_router.domain.jobs import Event
+from study_router.domain.registry import Archive
+from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, StudyState, Touched
+from study_router.domain.work import Ending
+from study_router.ports import ArchiveConnector, Arrival, BeginTrace, Connectors, Store, Transaction
+from study_router.usecases.moving import move
+from udckit import crash
+from udckit.clock import Clock
+from udckit.errors import UpstreamUnavailableError
+from udcmodel.ids import study_id
+
+TWO_PATIENTS: Final = "TWO_PATIENTS"
+_STUDIES_AT_ONCE: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowFeed:
+    """Reads an archive's feed page by page; what was touched and how far it was read become durable together.
+
+    Attributes:
+        store: Transactions.
+        connectors: Access to archives.
+        clock: Time.
+        pause_s: How long nothing must come to a series before its metadata are read.
+        sweep_every_s: How often everything is compared, to find what left no change behind, such as deletions.
+    """
+
+    store: Store
+    connectors: Connectors
+    clock: Clock
+    pause_s: float
+    sweep_every_s: float
+
+    async def __call__(self, archive: Archive) -> bool:
+        """Read one page; say whether more is waiting.
+
+        Raises:
+            UpstreamUnavailableError: the archive is away; nothing is lost, call again.
+        """
+        name = archive.archive
+        cursor = await self.store.read(lambda transaction: transaction.studies.cursor(name))
+        feed = await self.connectors.feed(archive)
+        page = await feed.read(cursor)
+        now = self.clock.now()
+        if page.is_broken:
+            await self.reconcile(archive)
+        crash.point("router.before_cursor")
+        if page.touched or page.cursor != cursor:
+            await self.store.transact(partial(self._note, name=name, touched=page.touched, cursor=page.cursor, now=now))
+        if page.is_last and await self._is_sweep_due(name, now):
+            await self.reconcile(archive)
+        return not page.is_last
+
+    def _note(
+        self, transaction: Transaction, *, name: str, touched: Collection[Touched], cursor: str, now: datetime
+    ) -> None:
+        transaction.studies.touch(name, touched, now=now, pause_s=self.pause_s)
+        transaction.studies.move_cursor(name, cursor)
+
+    async def _is_sweep_due(self, name: str, now: datetime) -> bool:
+        swept_at = await self.store.read(lambda transaction: transaction.studies.swept_at(name))
+        if swept_at is None:
+            await self.store.transact(lambda transaction: transaction.studies.note_sweep(name, now))
+            return False
+        return now - swept_at >= timedelta(seconds=self.sweep_every_s)
+
+    async def reconcile(self, archive: Archive) -> int:
+        """Compare everything that the archive holds with what is known; return how many studies differ.
+
+        Raises:
+            UpstreamUnavailableError: the archive is away.
+        """
+        name = archive.archive
+        connector = await self.connectors.connector(archive)
+        held: dict[str, int] = {}
+        while page := await connector.studies(offset=len(held), limit=_STUDIES_AT_ONCE):
+            before = len(held)
+            held.update({study.study_instance_uid: study.instances for study in page})
+            if len(held) == before:
+                break
+        different = await self._different(name, held)
+        now = self.clock.now()
+        for uid in different:
+            series = set(await connector.counts(uid)) if uid in held else set()
+            known = await self.store.read(partial(_series_of, archive=name, study_instance_uid=uid))
+            touched = [Touched(uid, series_uid, now) for series_uid in sorted(series | set(known))]
+            await self.store.transact(partial(self._touch, name=name, touched=touched, now=now))
+        await self.store.transact(lambda transaction: transaction.studies.note_sweep(name, now))
+        return len(different)
+
+    def _touch(self, transaction: Transaction, *, name: str, touched: Collection[Touched], now: datetime) -> None:
+        transaction.studies.touch(name, touched, now=now, pause_s=0.0)
+
+    async def _different(self, name: str, held: Mapping[str, int]) -> Sequence[str]:
+        different: list[str] = []
+        uids = sorted(held)
+        for start in range(0, len(uids), _STUDIES_AT_ONCE):
+            chunk = uids[start : start + _STUDIES_AT_ONCE]
+            counts = await self.store.read(partial(_counts, archive=name, uids=chunk))
+            different.extend(uid for uid in chunk if counts.get(uid, 0) != held[uid])
+        after = ""
+        while known := await self.store.read(partial(_study_uids, archive=name, after=after)):
+            gone = [uid for uid in known if uid not in held]
+            counts = await self.store.read(partial(_counts, archive=name, uids=gone))
+            different.extend(uid for uid in gone if counts.get(uid, 0))
+            after = known[-1]
+        return different
+
+
+def _series_of(transaction: Transaction, *, archive: str, study_instance_uid: str) -> Sequence[str]:
+    return transaction.studies.series_of(archive, study_instance_uid)
+
+
+def _counts(transaction: Transaction, *, archive: str, uids: Sequence[str]) -> Mapping[str, int]:
+    return transaction.studies.counts(archive, uids)
+
+
+def _study_uids(transaction: Transaction, *, archive: str, after: str) -> Sequence[str]:
+    return transaction.studies.study_uids(archive, after=after, limit=_STUDIES_AT_ONCE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSeries:
+    """Reads the metadata of a touched series and brings the studies up to date.
+
+    Attributes:
+        store: Transactions.
+        connectors: Access to archives.
+        clock: Time.
+        region: Part of every study's id.
+        begin_trace: Begins the trace of a study revision.
+        input_quiet_s: When a study is looked at after an arrival.
+    """
+
+    store: Store
+    connectors: Connectors
+    clock: Clock
+    region: str
+    begin_trace: BeginTrace
+    input_quiet_s: float
+
+    async def __call__(self, archive: Archive, arrival: Arrival) -> None:
+        """Read the series and store what is new.
+
+        Raises:
+            UpstreamUnavailableError: the archive is away; the arrival stays.
+        """
+        connector = await self.connectors.connector(archive)
+        seen = await connector.series(arrival.study_instance_uid, arrival.series_instance_uid)
+        if not seen and await self._is_ambiguous(connector, archive, arrival):
+            return
+        crash.point("router.before_index")
+        await self.store.transact(partial(self._store, archive=archive, arrival=arrival, seen=seen))
+
+    async def _is_ambiguous(self, connector: ArchiveConnector, archive: Archive, arrival: Arrival) -> bool:
+        """Find out why a series cannot be read: deleted, or its study held under two patients at once.
+
+        Seen of Orthanc 1.10.1: once two patients share a UID, retrieving it answers 404 for both.
+
+        Raises:
+            UpstreamUnavailableError: the archive lists the series and does not give it.
+        """
+        uid = arrival.study_instance_uid
+        patients = await connector.patients(uid)
+        if len({self._study_of(uid, patient) for patient in patients}) > 1:
+            await self.store.transact(
+                partial(self._quarantine_all, archive=archive, arrival=arrival, patients=patients)
+            )
+            return True
+        if arrival.series_instance_uid in await connector.counts(uid):
+            raise UpstreamUnavailableError(
+                f"archive {archive.archive} lists a series and does not give it", archive=archive.archive
+            )
+        return False
+
+    def _quarantine_all(
+        self, transaction: Transaction, *, archive: Archive, arrival: Arrival, patients: Sequence[Patient]
+    ) -> None:
+        for patient in patients:
+            study = self._study_of(arrival.study_instance_uid, patient)
+            current = transaction.studies.lock(study)
+            if current is None:
+                current = self._new(study, archive, arrival, patient)
+                transaction.studies.add(current)
+            self._quarantine(transaction, current)
+            transaction.studies.locate(study, archive.archive, at=arrival.arrived_at)
+        transaction.studies.settle(arrival)
+
+    def _store(
+        self, transaction: Transaction, *, archive: Archive, arrival: Arrival, seen: Sequence[SeenInstance]
+    ) -> None:
+        by_study: dict[str, list[SeenInstance]] = defaultdict(list)
+        for instance in seen:
+            by_study[self._study_of(instance.study_instance_uid, instance.patient)].append(instance)
+        known = transaction.studies.instances_of_series(archive.archive, arrival.series_instance_uid)
+        self._forget_deleted(transaction, archive.archive, arrival, known, by_study)
+        for study, instances in by_study.items():
+            before = {item.header.sop_instance_uid: item for owner, item in known if owner == study}
+            self._store_study(transaction, study, archive=archive, arrival=arrival, seen=instances, before=before)
+        transaction.studies.settle(arrival)
+
+    def _study_of(self, study_instance_uid: str, patient: Patient) -> str:
+        return study_id(
+            region=self.region,
+            patient_id=patient.patient_id,
+            issuer=patient.issuer,
+            study_instance_uid=study_instance_uid,
+        )
+
+    def _forget_deleted(
+        self,
+        transaction: Transaction,
+        archive: str,
+        arrival: Arrival,
+        known: Sequence[tuple[str, StoredInstance]],
+        by_study: Mapping[str, Sequence[SeenInstance]],
+    ) -> None:
+        ours = {study.study for study in transaction.studies.find(study_instance_uid=arrival.study_instance_uid)}
+        gone: dict[str, list[str]] = defaultdict(list)
+        sources: set[str] = set()
+        for study, instance in known:
+            still = {item.header.sop_instance_uid for item in by_study.get(study, ())}
+            uid = instance.header.sop_instance_uid
+            if study in ours and uid not in still:
+                gone[study].append(uid)
+                if instance.instance_class is InstanceClass.SOURCE:
+                    sources.add(study)
+        for study, uids in gone.items():
+            transaction.studies.remove_instances(study, archive, uids)
+            current = transaction.studies.lock(study) if study in sources else None
+            if current is not None:
+                self._reopen(transaction, current, at=current.last_arrival_at, reason="source instances were deleted")
+
+    def _store_study(
+        self,
+        transaction: Transaction,
+        study: str,
+        *,
+        archive: Archive,
+        arrival: Arrival,
+        seen: Sequence[SeenInstance],
+        before: Mapping[str, StoredInstance],
+    ) -> None:
+        own = transaction.studies.own_among([item.header.sop_instance_uid for item in seen])
+        changed: list[StoredInstance] = []
+        for item in seen:
+            uid = item.header.sop_instance_uid
+            label = classify(item.header, is_own=own.__contains__)
+            old = before.get(uid)
+            if old is None or old.header != item.header or old.instance_class is not label:
+                arrived_at = arrival.arrived_at if old is None else old.arrived_at
+                changed.append(
+                    StoredInstance(
+                        archive=archive.archive, instance_class=label, header=item.header, arrived_at=arrived_at
+                    )
+                )
+        transaction.studies.put_instances(study, changed)
+        sources = [item for item in changed if item.instance_class is InstanceClass.SOURCE]
+        uids = [item.header.sop_instance_uid for item in sources]
+        elsewhere = transaction.studies.sources_elsewhere(study, archive=archive.archive, sop_instance_uids=uids)
+        arrived = [uid for uid in uids if uid not in elsewhere]
+        current = transaction.studies.lock(study)
+        if current is None and not sources:
+            return
+        if current is None:
+            current = replace(
+                self._new(study, archive, arrival, seen[0].patient),
+                age=seen[0].age,
+                study_date=seen[0].study_date,
+                description=seen[0].study_description,
+            )
+            self._open(transaction, current)
+        elif arrived:
+            self._reopen(transaction, current, at=arrival.arrived_at, reason="source instances arrived")
+        transaction.studies.locate(study, archive.archive, at=arrival.arrived_at)
+
+    def _new(self, study: str, archive: Archive, arrival: Arrival, patient: Patient) -> Study:
+        return Study(
+            study=study,
+            study_instance_uid=arrival.study_instance_uid,
+            patient=patient,
+            age="",
+            study_date="",
+            description="",
+            organisation=archive.organisation,
+            state=StudyState.OPEN,
+            revision=1,
+            version=1,
+            first_seen_at=arrival.arrived_at,
+            last_arrival_at=arrival.arrived_at,
+            due_at=arrival.arrived_at + timedelta(seconds=self.input_quiet_s),
+            trace=self.begin_trace(""),
+        )
+
+    def _open(self, transaction: Transaction, study: Study) -> None:
+        others = transaction.studies.find(study_instance_uid=study.study_instance_uid)
+        transaction.studies.add(study)
+        for same in (study, *others) if others else ():
+            self._quarantine(transaction, same)
+
+    def _quarantine(self, transaction: Transaction, study: Study) -> None:
+        """Keep a UID that two patients share away from every device until a person has looked."""
+        if study.state is StudyState.QUARANTINED:
+            return
+        now = self.clock.now()
+        transaction.studies.save(
+            replace(study, state=StudyState.QUARANTINED, reason=TWO_PATIENTS, due_at=None, version=study.version + 1)
+        )
+        ending = Ending(reason=TWO_PATIENTS, detail="the StudyInstanceUID belongs to two patients")
+        for name in transaction.jobs.unfinished_of(study.study):
+            job = transaction.jobs.lock(name)
+            move(transaction, job, Event.CANCEL, now=now, ending=ending)
+        transaction.announce(
+            StudyQuarantined(study=study.study, organisation=study.organisation, reason=TWO_PATIENTS, at=now)
+        )
+
+    def _reopen(self, transaction: Transaction, study: Study, *, at: datetime, reason: str) -> None:
+        if study.state is StudyState.QUARANTINED:
+            return
+        now = self.clock.now()
+        last = max(study.last_arrival_at, at)
+        changed = replace(
+            study,
+            state=StudyState.OPEN,
+            version=study.version + 1,
+            last_arrival_at=last,
+            is_forced=False,
+            due_at=max(last + timedelta(seconds=self.input_quiet_s), now),
+        )
+        if study.state is StudyState.CLOSED:
+            changed = replace(changed, revision=study.revision + 1, trace=self.begin_trace(study.trace))
+            transaction.announce(
+                StudyRevised(
+                    study=study.study,
+                    revision=changed.revision,
+                    organisation=study.organisation,
+                    reason=reason,
+                    at=now,
+                )
+            )
+        transaction.studies.save(changed)

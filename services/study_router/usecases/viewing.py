@@ -1,0 +1,67 @@
+"""A study as the rules see it."""
+
+from dataclasses import dataclass, field
+
+from study_router.domain.matching import CompiledRules, Compiler, compile_rules
+from study_router.domain.registry import Attachment, DeviceVersion
+from study_router.domain.stacks import Stack, build_stacks
+from study_router.domain.studies import StoredInstance, Study
+from study_router.ports import Transaction
+from udcmodel.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything known about a study at one moment.
+
+    Attributes:
+        study: The study.
+        archives: Where it lies, first seen first.
+        instances: What is known of it in all archives.
+        attachments: Every attachment with its device version.
+        has_arrivals: A series of it still has to be read.
+    """
+
+    study: Study
+    archives: tuple[str, ...]
+    instances: tuple[StoredInstance, ...]
+    attachments: tuple[tuple[Attachment, DeviceVersion], ...]
+    has_arrivals: bool
+
+    def stacks(self, attachment: Attachment | None = None) -> tuple[Stack, ...]:
+        """Return the stacks, or those of them that ``attachment`` may look at."""
+        sources = attachment.sources if attachment is not None else ()
+        archives = [name for name in self.archives if not sources or name in sources]
+        return build_stacks(self.instances, study_instance_uid=self.study.study_instance_uid, archives=archives)
+
+
+def view_of(transaction: Transaction, study: Study) -> View:
+    """Return everything known about a study."""
+    attachments = [
+        (attachment, device)
+        for attachment in transaction.registry.attachments()
+        if (device := transaction.registry.device(attachment.device, attachment.version)) is not None
+    ]
+    return View(
+        study=study,
+        archives=tuple(transaction.studies.locations(study.study)),
+        instances=tuple(transaction.studies.instances(study.study)),
+        attachments=tuple(attachments),
+        has_arrivals=transaction.studies.has_arrivals(study.study_instance_uid),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """Compiled rules of attachments; a revision never changes, so each is compiled once."""
+
+    compiler: Compiler
+    _compiled: dict[tuple[str, int, str], CompiledRules] = field(default_factory=dict)
+
+    def rules(self, attachment: Attachment, device: DeviceVersion) -> CompiledRules:
+        """Return the rules of an attachment."""
+        key = (attachment.attachment, attachment.revision, device.manifest_digest)
+        if key not in self._compiled:
+            manifest = Manifest.from_canonical(device.manifest)
+            self._compiled[key] = compile_rules(manifest, rule=attachment.rule, compiler=self.compiler)
+        return self._compiled[key]
