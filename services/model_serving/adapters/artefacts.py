@@ -1,0 +1,45 @@
+"""Manifests, stack descriptions and results in the object store."""
+
+from collections import OrderedDict
+from typing import Final
+
+from pydantic import ValidationError
+
+from udckit.errors import InvalidRequestError
+from udckit.objects import Objects
+from udcmodel.codec import decode_stack, encode_result
+from udcmodel.manifest import Manifest
+from udcmodel.result import AiResult
+from udcmodel.stack import StackDescriptor
+
+_KEPT_MANIFESTS: Final = 64
+
+
+class StoredArtefacts:
+    """Reads and writes by digest; the store proves that the bytes are those of the digest."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._manifests: OrderedDict[str, Manifest] = OrderedDict()
+
+    async def manifest(self, digest: str) -> Manifest:
+        """Return a manifest; see ``ports.Artefacts``."""
+        known = self._manifests.get(digest)
+        if known is not None:
+            return known
+        try:
+            manifest = Manifest.from_canonical(await self._objects.get(digest))
+        except ValidationError as error:
+            raise InvalidRequestError(f"the object {digest} is no manifest of this version", digest=digest) from error
+        self._manifests[digest] = manifest
+        if len(self._manifests) > _KEPT_MANIFESTS:
+            self._manifests.popitem(last=False)
+        return manifest
+
+    async def stack(self, digest: str) -> StackDescriptor:
+        """Return the description of a stack; see ``ports.Artefacts``."""
+        return decode_stack(await self._objects.get(digest))
+
+    async def keep(self, result: AiResult) -> str:
+        """Keep a result durably and return its digest."""
+        return await self._objects.put(encode_result(result))

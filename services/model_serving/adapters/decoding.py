@@ -1,0 +1,171 @@
+"""Pixels of whatever is not plain little-endian: decoded by libraries, off the reading thread where that pays."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final
+
+import imagecodecs
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless
+
+from model_serving.domain.failure import Reason, RunFailedError
+
+_RELEASES_THE_GIL: Final = {
+    JPEG2000Lossless: imagecodecs.jpeg2k_decode,
+    JPEG2000: imagecodecs.jpeg2k_decode,
+    JPEGLSLossless: imagecodecs.jpegls_decode,
+    JPEGLSNearLossless: imagecodecs.jpegls_decode,
+}
+"""Decoders worth a thread. The others hold the interpreter's lock or are faster than handing over."""
+
+Deliver = Callable[[NDArray[Any]], None]
+
+
+def read(content: bytes | bytearray) -> Dataset:
+    """Return the DICOM file ``content``.
+
+    Raises:
+        RunFailedError: it is none.
+    """
+    try:
+        return pydicom.dcmread(io.BytesIO(content))
+    except Exception as error:  # pydicom raises whatever the broken byte led to
+        raise RunFailedError(Reason.PIXELS_UNREADABLE, "an image of the series is no readable DICOM file") from error
+
+
+def of_frame(dataset: Dataset, index: int) -> Dataset:
+    """Return the header of one frame, with its functional groups laid over it (PS3.3 C.7.6.16).
+
+    Args:
+        dataset: A single-frame, multi-frame or enhanced multi-frame image.
+        index: From 0.
+    """
+    if "PerFrameFunctionalGroupsSequence" not in dataset:
+        return dataset
+    header = Dataset()
+    apart = {"PixelData", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"}
+    header.update({element.tag: element for element in dataset if element.keyword not in apart})
+    for groups in (dataset.get("SharedFunctionalGroupsSequence"), dataset.PerFrameFunctionalGroupsSequence[index:]):
+        for macro in groups[0] if groups else ():
+            if macro.VR == "SQ" and len(macro.value) == 1:
+                header.update(macro.value[0])
+    return header
+
+
+class Decoding:
+    """The decoding of one transfer: what is handed over to other threads, and not more of it than is allowed.
+
+    Args:
+        pool: Threads for decoders that release the interpreter's lock.
+        longest_queue: Compressed bytes that wait or are being decoded, at most; one frame is always let in.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, *, longest_queue: int) -> None:
+        self._pool = pool
+        self._limit = longest_queue
+        self._queued = 0
+        self._change = threading.Condition()
+        self._failure: BaseException | None = None
+        self._is_abandoned = False
+
+    def frames(self, dataset: Dataset, wanted: list[tuple[int, Deliver]]) -> None:
+        """Decode frames of ``dataset`` and hand each to its receiver, now or before ``finish`` returns.
+
+        Args:
+            dataset: With its pixels.
+            wanted: Index of a frame, from 0, and who receives its stored values, shape ``(rows, columns)``.
+
+        Raises:
+            RunFailedError: a frame cannot be decoded.
+        """
+        decode = _RELEASES_THE_GIL.get(dataset.file_meta.TransferSyntaxUID)
+        with _unreadable():
+            if decode is None:
+                for index, deliver in wanted:
+                    pixels = pixel_array(dataset, index=index, raw=True)
+                    deliver(pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
+                return
+            receivers = dict(wanted)
+            count = int(dataset.get("NumberOfFrames") or 1)
+            for index, codestream in enumerate(generate_frames(dataset.PixelData, number_of_frames=count)):
+                if index in receivers:
+                    self._hand_over(decode, codestream, dataset, receivers[index])
+
+    def abandon(self) -> None:
+        """Decode nothing that is not begun yet: nobody will look at it."""
+        self._is_abandoned = True
+
+    def settle(self) -> None:
+        """Wait until no thread decodes or delivers any more."""
+        with self._change:
+            self._change.wait_for(lambda: self._queued == 0)
+
+    def finish(self) -> None:
+        """Wait until everything handed over is delivered.
+
+        Raises:
+            RunFailedError: a frame cannot be decoded.
+        """
+        self.settle()
+        self._raise_failure()
+
+    def _hand_over(
+        self, decode: Callable[[bytes], NDArray[Any]], codestream: bytes, dataset: Dataset, deliver: Deliver
+    ) -> None:
+        size = len(codestream)
+        with self._change:
+            self._change.wait_for(lambda: self._queued == 0 or self._queued + size <= self._limit)
+            self._queued += size
+        self._raise_failure()
+        is_signed = bool(dataset.PixelRepresentation)
+        bits = int(dataset.BitsStored)
+        cell = np.dtype(f"{'i' if is_signed else 'u'}{int(dataset.BitsAllocated) // 8}")
+
+        def work() -> None:
+            if not self._is_abandoned:
+                deliver(_as_stored(decode(codestream), bits=bits, cell=cell))
+
+        self._pool.submit(work).add_done_callback(lambda done: self._done(done, size))
+
+    def _done(self, task: "Future[None]", size: int) -> None:
+        with self._change:
+            self._queued -= size
+            self._failure = self._failure or task.exception()
+            self._change.notify_all()
+
+    def _raise_failure(self) -> None:
+        failure = self._failure
+        if failure is not None:
+            with _unreadable():
+                raise failure
+
+
+def _as_stored(decoded: NDArray[Any], *, bits: int, cell: np.dtype[Any]) -> NDArray[Any]:
+    """Lay decoded values into cells as an uncompressed file has them, with the sign that the header declares."""
+    wide = decoded.astype(np.int32)
+    if cell.kind == "i" and decoded.dtype.kind == "u":
+        half = 1 << (bits - 1)
+        wide = ((wide & ((1 << bits) - 1)) ^ half) - half
+    elif cell.kind == "u" and decoded.dtype.kind == "i":
+        wide &= (1 << bits) - 1
+    return wide.astype(cell)
+
+
+@contextmanager
+def _unreadable() -> Iterator[None]:
+    try:
+        yield
+    except RunFailedError:
+        raise
+    except Exception as error:  # every decoder has exceptions of its own
+        raise RunFailedError(
+            Reason.PIXELS_UNREADABLE, f"the pixels of an image cannot be decoded ({type(error).__name__})"
+        ) from error

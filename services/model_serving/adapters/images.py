@@ -1,0 +1,117 @@
+"""Stacks from DICOMweb archives into memory."""
+
+import asyncio
+import contextvars
+import math
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_serving.adapters.decoding import Decoding
+from model_serving.adapters.memory import Memory, Pool
+from model_serving.adapters.multipart import Parts
+from model_serving.adapters.receiving import CountFallback, StackReceiver
+from model_serving.adapters.wado import SeriesAddress, SeriesTransfer
+from model_serving.domain.pixels import PixelDescription
+from model_serving.domain.source import SourceImages, shape_of
+from model_serving.ports import StackRequest
+from model_serving.usecases.threads import joined
+from udckit import telemetry
+
+
+@dataclass(kw_only=True)
+class DicomwebImages:
+    """Retrieves stacks.
+
+    Args:
+        memory: Where the volumes lie: float32 values, four bytes for each voxel.
+        readers: Threads that wait for archives; one for each series at the same time.
+        decoders: Threads that decode what compresses well and slowly.
+        secret: Returns ``user:password`` for the name of a secret.
+        idle_s: No single wait for an archive's bytes is longer.
+        longest_part: No instance is longer, in bytes.
+        longest_queue: Compressed bytes of one series that wait for a decoder.
+        series_at_once: At most so many series come from one archive at the same time.
+        tls: For ``https`` archives.
+        count_fallback: Told why an image could not be received straight into its place.
+    """
+
+    memory: Pool
+    readers: ThreadPoolExecutor
+    decoders: ThreadPoolExecutor
+    secret: Callable[[str], str]
+    idle_s: float
+    longest_part: int
+    longest_queue: int
+    series_at_once: int
+    tls: ssl.SSLContext | None
+    count_fallback: CountFallback
+    _turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def retrieved(self, requests: Sequence[StackRequest]) -> AsyncIterator[Sequence[SourceImages]]:
+        """Have the values of ``requests``; see ``ports.Images``."""
+        sizes = [4 * math.prod(shape_of(request.plan.frames)) for request in requests]
+        async with self.memory.leased(*sizes) as memories:
+            retrievals = [
+                asyncio.create_task(self._retrieved(request, memory))
+                for request, memory in zip(requests, memories, strict=True)
+            ]
+            try:
+                retrieved = await asyncio.gather(*retrievals)
+            finally:
+                for retrieval in retrievals:
+                    retrieval.cancel()
+                # The memory goes to others next: no thread may still write to it.
+                await joined(asyncio.gather(*retrievals, return_exceptions=True))
+            yield retrieved
+
+    async def _retrieved(self, request: StackRequest, memory: Memory) -> SourceImages:
+        frames = request.plan.frames
+        images = SourceImages(frames, space=request.space, buffer=memory.array(shape_of(frames), np.float32))
+
+        def place(slot: int, raw: NDArray[Any], description: PixelDescription) -> None:
+            wanted = request.plan.slots[slot]
+            if wanted is not None:
+                images.put(wanted, raw, description)
+
+        receiver = StackReceiver(
+            request.stack,
+            place=place,
+            decoding=Decoding(self.decoders, longest_queue=self.longest_queue),
+            count_fallback=self.count_fallback,
+        )
+
+        def receive(parts: Parts) -> None:
+            receiver.receive(parts)
+            images.finish()
+
+        transfer = SeriesTransfer(
+            SeriesAddress(
+                dicomweb_url=request.archive.dicomweb_url,
+                credentials=self.secret(request.archive.credentials) if request.archive.credentials else "",
+                study_instance_uid=request.stack.study_instance_uid,
+                series_instance_uid=request.stack.series_instance_uid,
+            ),
+            receive,
+            idle_s=self.idle_s,
+            longest_part=self.longest_part,
+            tls=self.tls,
+        )
+        turns = self._turns.setdefault(request.archive.archive, asyncio.Semaphore(self.series_at_once))
+        async with turns:
+            with telemetry.span("dicomweb.retrieve_series"):
+                await self._run(transfer)
+        return images
+
+    async def _run(self, transfer: SeriesTransfer) -> None:
+        """Run ``transfer`` in a thread; when cancelled, cut its connection and wait until the thread is through."""
+        context = contextvars.copy_context()
+        running = asyncio.get_running_loop().run_in_executor(self.readers, context.run, transfer.run)
+        await joined(running, on_cancel=transfer.cancel)

@@ -1,0 +1,183 @@
+"""The composition root of model serving."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+import structlog
+from grpc import aio
+
+from model_serving.adapters.artefacts import StoredArtefacts
+from model_serving.adapters.events import dispatches, hearing_cancellations
+from model_serving.adapters.grpc_api import ServingApi
+from model_serving.adapters.images import DicomwebImages
+from model_serving.adapters.memory import pooled, private, remove_orphans, shared
+from model_serving.adapters.registry import ReplicatedRegistry, Secrets
+from model_serving.adapters.store import SqlRuns
+from model_serving.adapters.triton import TritonBackend, connected_triton
+from model_serving.settings import Settings
+from model_serving.usecases import InFlight, Models, RunJob
+from udc.events.v1 import events_service_pb2_grpc
+from udc.router.v1 import registry_pb2
+from udc.serving.v1 import serving_pb2_grpc
+from udckit import subjects, telemetry
+from udckit.bus import Bus, BusSettings, connected
+from udckit.clock import SystemClock
+from udckit.consumer import Consumer, consuming
+from udckit.database import opened
+from udckit.events_api import EventsApi
+from udckit.objects import opened_objects
+from udckit.presence import Presence, presenting
+from udckit.relay import Producer, relaying
+from udckit.replica import Replica, replicating
+from udckit.runtime import Readiness
+from udckit.security.tls import Tls
+
+SOURCE: Final = "/services/model-serving"
+_LOOK_S: Final = 1.0
+_MIB: Final = 1 << 20
+_LONGEST_QUEUE: Final = 64 * _MIB
+
+log: Final = structlog.get_logger()
+
+
+@asynccontextmanager
+async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness) -> AsyncIterator[None]:
+    """Open what a worker needs, take jobs, and close everything at the end."""
+    clock = SystemClock()
+    orphans = remove_orphans()
+    if orphans:
+        log.warning("memory.orphans_removed", segments=orphans)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(opened(settings.database_url, migrations="model_serving.migrations"))
+        tls = Tls(ca=settings.tls_ca, cert=settings.tls_cert, key=settings.tls_key)
+        bus = await stack.enter_async_context(
+            connected(
+                BusSettings(servers=settings.nats_url.split(","), name=settings.service, tls=tls.client_context())
+            )
+        )
+        objects = await stack.enter_async_context(opened_objects(settings.objects_url, bus))
+        replica = await stack.enter_async_context(replicating(bus, subjects.BUCKET_REGISTRY))
+        backend = await stack.enter_async_context(
+            connected_triton(
+                settings.triton_address,
+                repository=settings.model_repository,
+                memory=stack.enter_context(pooled(shared, capacity=settings.tensor_memory_mib * _MIB)),
+            )
+        )
+        models = Models(
+            backend,
+            slots=settings.slots,
+            runs_per_model=max(1, settings.slots - 1),
+            load_s=settings.load_s,
+            canary_s=settings.canary_s,
+        )
+        runs = SqlRuns(database, worker=settings.replica, clock=clock)
+        in_flight = InFlight()
+        run_job = RunJob(
+            registry=ReplicatedRegistry(replica),
+            artefacts=StoredArtefacts(objects),
+            images=_images(settings, stack),
+            backend=backend,
+            models=models,
+            runs=runs,
+            in_flight=in_flight,
+            clock=clock,
+        )
+        serving_pb2_grpc.add_ServingServiceServicer_to_server(
+            ServingApi(models, replica=settings.replica, pool=settings.pool), server
+        )
+        relay = await stack.enter_async_context(
+            relaying(database, bus, Producer(source=SOURCE, region=settings.region))
+        )
+        events_service_pb2_grpc.add_EventsServiceServicer_to_server(EventsApi(database, relay), server)
+        await stack.enter_async_context(hearing_cancellations(bus, in_flight))
+        consumer = await stack.enter_async_context(
+            consuming(
+                bus,
+                database,
+                dispatches(
+                    run_job,
+                    runs,
+                    pool=settings.pool,
+                    # A job that waits for a busy model must not keep jobs of other models out.
+                    waiting_room=2 * settings.slots,
+                    longest_run_s=settings.longest_run_s,
+                ),
+            )
+        )
+        presence = await stack.enter_async_context(presenting(bus, subjects.BUCKET_POOLS))
+        watching = asyncio.create_task(
+            _tell_readiness(
+                settings, readiness, bus=bus, replica=replica, backend=backend, consumer=consumer, presence=presence
+            ),
+            name="watch-dependencies",
+        )
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+
+def _images(settings: Settings, stack: AsyncExitStack) -> DicomwebImages:
+    series_at_once = settings.slots * settings.archive_series_at_once
+    tls = ssl.create_default_context()
+    if settings.archive_ca is not None:
+        tls.load_verify_locations(settings.archive_ca)
+    fallbacks = telemetry.meter().create_counter("udc.serving.fallbacks", unit="{image}")
+    return DicomwebImages(
+        memory=stack.enter_context(pooled(private, capacity=settings.volume_memory_mib * _MIB)),
+        readers=stack.enter_context(ThreadPoolExecutor(series_at_once, thread_name_prefix="retrieve")),
+        decoders=stack.enter_context(
+            ThreadPoolExecutor(
+                settings.decoders or max(1, (os.cpu_count() or 2) - 1),
+                thread_name_prefix="decode",
+            )
+        ),
+        secret=Secrets(settings.secrets_dir),
+        idle_s=settings.archive_idle_s,
+        longest_part=settings.longest_instance_mib * _MIB,
+        longest_queue=_LONGEST_QUEUE,
+        series_at_once=settings.archive_series_at_once,
+        tls=tls,
+        count_fallback=lambda why: fallbacks.add(1, {"udc.fallback.reason": why}),
+    )
+
+
+async def _tell_readiness(
+    settings: Settings,
+    readiness: Readiness,
+    *,
+    bus: Bus,
+    replica: Replica,
+    backend: TritonBackend,
+    consumer: Consumer,
+    presence: Presence,
+) -> None:
+    """Say again and again what stands against work here; slots are offered only while nothing does."""
+    key = f"{settings.pool}.{settings.replica.replace('.', '-')}"
+    slots = registry_pb2.PoolSlots(replica=settings.replica, pool=settings.pool, slots=settings.slots)
+    while True:
+        against = {
+            "nats": "" if bus.healthy() else "NATS is away, or refuses a subject",
+            "registry": "the copy of the registry is stale" if replica.is_stale else "",
+            "triton": "" if await backend.is_live() else "Triton does not answer",
+            "consumer": consumer.stalled_by or "",
+            "breaker": consumer.breaker_reason or "",
+        }
+        for condition, reason in against.items():
+            if reason:
+                readiness.block(condition, reason)
+            else:
+                readiness.clear(condition)
+        # A breaker is left out: its probe is a job, so somebody must still send one.
+        if any(against[condition] for condition in ("nats", "registry", "triton", "consumer")):
+            await presence.withdraw(key)
+        else:
+            await presence.publish(key, slots.SerializeToString(deterministic=True))
+        await asyncio.sleep(_LOOK_S)

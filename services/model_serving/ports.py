@@ -1,0 +1,162 @@
+"""What the use cases need from outside."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from model_serving.domain.answer import Answer, ExpectedOutput
+from model_serving.domain.pixels import ValueSpace
+from model_serving.domain.prepare import TensorPlan
+from model_serving.domain.run import Dispatch
+from model_serving.domain.source import SourceImages
+from udckit.errors import UpstreamUnavailableError
+from udcmodel.grant import ArchiveRecord, AttachmentRecord, DeviceVersionRecord
+from udcmodel.manifest import Manifest
+from udcmodel.result import AiResult
+from udcmodel.stack import StackDescriptor
+
+
+class Registry(Protocol):
+    """The current registry, as far as it is known here.
+
+    Every call raises a ``ServiceError`` of kind UNAVAILABLE while the copy is not known to be current.
+    """
+
+    def device_version(self, device: str, version: str) -> DeviceVersionRecord | None:
+        """Return the record of a device version, or None when there is none."""
+
+    def attachment(self, attachment: str) -> AttachmentRecord | None:
+        """Return the record of an attachment, or None when there is none."""
+
+    def archive(self, archive: str) -> ArchiveRecord | None:
+        """Return the record of an archive, or None when there is none."""
+
+
+class Artefacts(Protocol):
+    """Things kept by their digest: what comes back is what was put in, or an error."""
+
+    async def manifest(self, digest: str) -> Manifest:
+        """Return a manifest.
+
+        Raises:
+            NotFoundError: there is no such object.
+            InvalidRequestError: it is no manifest.
+        """
+
+    async def stack(self, digest: str) -> StackDescriptor:
+        """Return the description of a stack; raises as ``manifest`` does."""
+
+    async def keep(self, result: AiResult) -> str:
+        """Keep a result durably and return its digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackRequest:
+    """A stack to be retrieved.
+
+    Attributes:
+        stack: As it was matched.
+        archive: Where it is.
+        plan: Which of its frames are wanted, and in which order.
+        space: What their values are to mean.
+    """
+
+    stack: StackDescriptor
+    archive: ArchiveRecord
+    plan: TensorPlan
+    space: ValueSpace
+
+
+class Images(Protocol):
+    """Pixels of stacks."""
+
+    def retrieved(self, requests: Sequence[StackRequest]) -> AbstractAsyncContextManager[Sequence[SourceImages]]:
+        """Have the finished values of ``requests``, in their order, while the block runs; then their memory is others'.
+
+        Every frame of each stack has come exactly once and lies where it was matched.
+
+        Raises:
+            RunFailedError: that cannot be had.
+            UpstreamUnavailableError: an archive is away.
+            OverloadedError: there is no memory now.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """A tensor to be given to a model; ``dtype`` is NumPy's name."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedModel:
+    """The model of one device version: its name and version in the backend, and the digest of its files."""
+
+    device: str
+    version: str
+    name: str
+    number: int
+    digest: str
+
+
+class ModelLostError(UpstreamUnavailableError):
+    """The backend does not have the model any more that it had loaded, as after a restart."""
+
+    reason = "MODEL_LOST"
+
+
+class Exchange(Protocol):
+    """The tensors of one inference, in memory that the model reads from."""
+
+    @property
+    def inputs(self) -> Mapping[str, NDArray[Any]]:
+        """The tensors to be filled, by name; their content is undefined at first."""
+
+    async def infer(self, *, timeout_s: float) -> Answer:
+        """Run the model on the inputs. The answer is readable until the exchange ends.
+
+        Raises:
+            RunFailedError: it failed, or did not answer in time.
+            ModelLostError: the model must be loaded again.
+            UpstreamUnavailableError: the backend is away.
+        """
+
+
+class Backend(Protocol):
+    """What runs models."""
+
+    async def load(self, model: PinnedModel, *, timeout_s: float) -> None:
+        """Load exactly the registered model.
+
+        Raises:
+            RunFailedError: its files are not the registered ones, or it cannot be loaded.
+            UpstreamUnavailableError: the backend is away.
+        """
+
+    def exchange(
+        self, model: PinnedModel, inputs: Sequence[TensorSpec], outputs: Sequence[ExpectedOutput]
+    ) -> AbstractAsyncContextManager[Exchange]:
+        """Have memory for one inference while the block runs.
+
+        Raises:
+            RunFailedError: it is more than this worker has.
+            OverloadedError: there is no memory now.
+            UpstreamUnavailableError: the backend is away.
+        """
+
+
+class Runs(Protocol):
+    """The worker's own records of attempts."""
+
+    async def begin(self, dispatch: Dispatch) -> bool:
+        """Record that an attempt starts and announce it, in one transaction; once, however often it is repeated.
+
+        Returns:
+            False when a newer attempt at the job is known: then nothing is recorded.
+        """

@@ -1,0 +1,238 @@
+"""One job: from the dispatch to a kept result, or to the reason why there is none."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from numpy.typing import NDArray
+
+from model_serving.domain.answer import check_answer, expected_outputs
+from model_serving.domain.failure import Reason, RunFailedError, failed, refused
+from model_serving.domain.interpret import Interpretation, interpret
+from model_serving.domain.prepare import TensorPlan, plan_tensor, write_tensor
+from model_serving.domain.processing_version import PROCESSING_VERSION
+from model_serving.domain.run import Abandoned, Abandonment, Dispatch, Ending, Inferred
+from model_serving.domain.source import SourceImages
+from model_serving.ports import Artefacts, Backend, Images, PinnedModel, Registry, Runs, StackRequest
+from model_serving.usecases.abandonment import CanceledError, InFlight
+from model_serving.usecases.models import Models, tensor_specs, tensors_by_input
+from model_serving.usecases.threads import in_thread
+from udckit.clock import Clock
+from udckit.errors import InvalidRequestError, UpstreamUnavailableError
+from udcmodel import result as results
+from udcmodel.grant import ArchiveRecord, Refused, check_grant
+from udcmodel.manifest import Manifest
+from udcmodel.result import AiResult, Provenance, SourceInstance, Timing
+from udcmodel.stack import StackDescriptor
+from udcmodel.vocabulary import InputKind, Presence
+
+
+class _RefusedError(Exception):
+    def __init__(self, refusal: Refused) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    interpretation: Interpretation
+    timings: tuple[Timing, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunJob:
+    """Run one attempt at a job.
+
+    After its deadline, or when somebody cancels it, the attempt stops wherever it is and reports nothing.
+    """
+
+    registry: Registry
+    artefacts: Artefacts
+    images: Images
+    backend: Backend
+    models: Models
+    runs: Runs
+    in_flight: InFlight
+    clock: Clock
+
+    async def __call__(self, dispatch: Dispatch) -> Ending:
+        """Work until there is an ending.
+
+        Raises:
+            ServiceError: something this needs is away or forbids it now; the same attempt may go on later.
+        """
+        left_s = (dispatch.deadline - self.clock.now()).total_seconds()
+        if left_s <= 0:
+            return Abandoned(Abandonment.EXPIRED)
+        try:
+            with self.in_flight.cancelable(dispatch.job, dispatch.attempt):
+                async with asyncio.timeout(left_s) as limit:
+                    return await self._run(dispatch)
+        except CanceledError:
+            return Abandoned(Abandonment.CANCELED)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return Abandoned(Abandonment.EXPIRED)
+
+    async def _run(self, dispatch: Dispatch) -> Ending:
+        try:
+            self._refuse_if_not_granted(dispatch)
+            if not await self.runs.begin(dispatch):
+                return Abandoned(Abandonment.STALE)
+            return await self._infer(dispatch)
+        except _RefusedError as error:
+            return refused(error.refusal)
+        except RunFailedError as error:
+            return failed(error)
+
+    async def _infer(self, dispatch: Dispatch) -> Inferred:
+        manifest = await self.artefacts.manifest(dispatch.grant.manifest_digest)
+        stacks = await self._stacks(dispatch, manifest)
+        plans = {item.name: plan_tensor(item, stacks[item.name].frames) for item in manifest.inputs}
+        async with self.models.used(manifest, dispatch.grant) as model:
+            answered = await self._answer(dispatch, manifest, model, stacks, plans)
+        interpretation = answered.interpretation
+        result = AiResult(
+            provenance=Provenance(
+                job=dispatch.job,
+                device=dispatch.grant.device,
+                version=dispatch.grant.version,
+                manifest_digest=dispatch.grant.manifest_digest,
+                model_digest=dispatch.grant.model_digest,
+                processing_version=PROCESSING_VERSION,
+                input_digests=dispatch.grant.input_digests,
+            ),
+            language=manifest.language,
+            findings=tuple(interpretation.findings),
+            segments=tuple(interpretation.segments),
+            texts=tuple(interpretation.texts),
+            quality_flags=tuple(interpretation.quality_flags),
+            timings=answered.timings,
+            sources=_sources(stacks.values()),
+        )
+        try:
+            results.check(result)
+        except InvalidRequestError as error:
+            raise RunFailedError(Reason.RESULT_IMPOSSIBLE, error.message) from error
+        inference = next(timing for timing in answered.timings if timing.stage == "infer")
+        probabilities = [finding.probability for finding in result.findings if finding.probability is not None]
+        return Inferred(
+            result_digest=await self.artefacts.keep(result),
+            processing_version=PROCESSING_VERSION,
+            findings_present=sum(finding.presence is Presence.PRESENT for finding in result.findings),
+            highest_probability=max(probabilities, default=None),
+            inference_started_at=inference.started_at,
+            inference_ended_at=inference.ended_at,
+        )
+
+    async def _answer(
+        self,
+        dispatch: Dispatch,
+        manifest: Manifest,
+        model: PinnedModel,
+        stacks: Mapping[str, StackDescriptor],
+        plans: Mapping[str, TensorPlan],
+    ) -> _Answered:
+        expected = expected_outputs(manifest, {name: made.shape for name, made in plans.items()})
+        requests = [
+            StackRequest(
+                stack=stacks[item.name],
+                archive=self._archive(stacks[item.name]),
+                plan=plans[item.name],
+                space=item.values,
+            )
+            for item in manifest.inputs
+        ]
+        watch = _Watch(self.clock)
+        async with (
+            self.images.retrieved(requests) as retrieved,
+            self.backend.exchange(model, tensor_specs(manifest, plans), expected) as exchange,
+        ):
+            images = dict(zip(plans, retrieved, strict=True))
+            watch.lap("retrieve")
+            await in_thread(_fill, plans, images, tensors_by_input(manifest, exchange.inputs))
+            watch.lap("prepare")
+            # Retrieval may take minutes; what was stopped meanwhile does not begin.
+            self._refuse_if_not_granted(dispatch)
+            answer = await exchange.infer(timeout_s=manifest.limits.timeout_s)
+            outputs = await in_thread(check_answer, answer, expected, model_version=model.number)
+            watch.lap("infer")
+            interpretation = await in_thread(interpret, manifest, plans, outputs, images)
+            watch.lap("interpret")
+            return _Answered(interpretation=interpretation, timings=tuple(watch.laps))
+
+    def _refuse_if_not_granted(self, dispatch: Dispatch) -> None:
+        grant = dispatch.grant
+        refusal = check_grant(
+            grant,
+            device=self.registry.device_version(grant.device, grant.version),
+            attachment=self.registry.attachment(grant.attachment),
+            now=self.clock.now(),
+        )
+        if refusal is not None:
+            raise _RefusedError(refusal)
+
+    async def _stacks(self, dispatch: Dispatch, manifest: Manifest) -> Mapping[str, StackDescriptor]:
+        """Return the stacks by the input's name.
+
+        Raises:
+            RunFailedError: the job's inputs are not those that were granted, or not those of the manifest.
+        """
+        inputs = {item.name: item for item in dispatch.inputs}
+        wanted = [item.name for item in manifest.inputs]
+        is_as_granted = tuple(item.digest for item in dispatch.inputs) == dispatch.grant.input_digests
+        is_known = all(item.kind is InputKind.STACK for item in dispatch.inputs)
+        if not (is_as_granted and is_known and sorted(inputs) == sorted(wanted)):
+            raise RunFailedError(
+                Reason.INPUT_UNKNOWN, f"the job's inputs {sorted(inputs)} are not the granted {sorted(wanted)}"
+            )
+        return {name: await self.artefacts.stack(inputs[name].digest) for name in wanted}
+
+    def _archive(self, stack: StackDescriptor) -> ArchiveRecord:
+        archive = self.registry.archive(stack.archive)
+        if archive is None:
+            # The registry is written after the study: a moment later it is there, or the deadline ends the wait.
+            raise UpstreamUnavailableError(f"archive {stack.archive} is not in the registry", archive=stack.archive)
+        return archive
+
+
+class _Watch:
+    """Takes the time of each stage."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.laps: list[Timing] = []
+        self._clock = clock
+        self._began: datetime = clock.now()
+
+    def lap(self, stage: str) -> None:
+        """Note that ``stage`` ended now and the next one begins."""
+        now = self._clock.now()
+        self.laps.append(Timing(stage, self._began, now))
+        self._began = now
+
+
+def _fill(
+    plans: Mapping[str, TensorPlan], images: Mapping[str, SourceImages], tensors: Mapping[str, NDArray[Any]]
+) -> None:
+    for name, made in plans.items():
+        write_tensor(made, images[name], out=tensors[name])
+
+
+def _sources(stacks: Iterable[StackDescriptor]) -> tuple[SourceInstance, ...]:
+    """Return the instances of ``stacks``, each once, in order."""
+    found: dict[str, SourceInstance] = {}
+    for stack in stacks:
+        for frame in stack.frames:
+            found.setdefault(
+                frame.sop_instance_uid,
+                SourceInstance(
+                    sop_class_uid=frame.sop_class_uid,
+                    sop_instance_uid=frame.sop_instance_uid,
+                    series_instance_uid=stack.series_instance_uid,
+                    study_instance_uid=stack.study_instance_uid,
+                ),
+            )
+    return tuple(found.values())

@@ -1,0 +1,111 @@
+"""Stand-ins for archive and inference server that do what a test tells them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_serving.domain.answer import DTYPES, Answer, AnsweredOutput, ExpectedOutput
+from model_serving.domain.failure import Reason, RunFailedError
+from model_serving.domain.pixels import PixelDescription
+from model_serving.domain.source import SourceImages, shape_of
+from model_serving.ports import PinnedModel, StackRequest, TensorSpec
+
+AIR = PixelDescription(
+    modality="CT",
+    photometric="MONOCHROME2",
+    bits_allocated=16,
+    bits_stored=16,
+    high_bit=15,
+    is_signed=True,
+    slope=1.0,
+    intercept=0.0,
+)
+
+
+@dataclass
+class PlainImages:
+    """Every stack is air. ``during`` happens while it is retrieved."""
+
+    during: Callable[[], Any] = lambda: None
+    waits: asyncio.Event | None = None
+    asked: list[StackRequest] = field(default_factory=list)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def retrieved(self, requests: Sequence[StackRequest]) -> AsyncIterator[Sequence[SourceImages]]:
+        self.asked.extend(requests)
+        self.begun.set()
+        if self.waits is not None:
+            await self.waits.wait()
+        self.during()
+        yield [air(request) for request in requests]
+
+
+def air(request: StackRequest) -> SourceImages:
+    images = SourceImages(request.plan.frames, space=request.space)
+    for slot in range(len(request.plan.frames)):
+        images.put(slot, np.full(shape_of(request.plan.frames)[1:], -1000, np.int16), AIR)
+    images.finish()
+    return images
+
+
+Answering = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
+
+
+@dataclass
+class PlainBackend:
+    """Answers with zeros, or as told; models in ``broken`` cannot be loaded, those in ``hanging`` are too late."""
+
+    answering: Answering | None = None
+    broken: set[str] = field(default_factory=set)
+    hanging: set[str] = field(default_factory=set)
+    loaded: list[str] = field(default_factory=list)
+    inferred: list[str] = field(default_factory=list)
+
+    async def load(self, model: PinnedModel, *, timeout_s: float) -> None:
+        assert timeout_s > 0
+        if model.name in self.broken:
+            raise RunFailedError(Reason.MODEL_NOT_READY, f"{model.name} cannot be loaded")
+        self.loaded.append(model.name)
+
+    @asynccontextmanager
+    async def exchange(
+        self, model: PinnedModel, inputs: Sequence[TensorSpec], outputs: Sequence[ExpectedOutput]
+    ) -> AsyncIterator["PlainExchange"]:
+        tensors = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in inputs}
+        yield PlainExchange(self, model, tensors, outputs)
+
+
+@dataclass
+class PlainExchange:
+    """Tensors in the memory of this process."""
+
+    backend: PlainBackend
+    model: PinnedModel
+    inputs: dict[str, NDArray[Any]]
+    outputs: Sequence[ExpectedOutput]
+
+    async def infer(self, *, timeout_s: float) -> Answer:
+        if self.model.name in self.backend.hanging:
+            await asyncio.sleep(min(timeout_s, 0.05))
+            raise RunFailedError(Reason.INFERENCE_TIMED_OUT, "no answer in time")
+        self.backend.inferred.append(self.model.name)
+        arrays: dict[str, NDArray[Any]] = {
+            output.name: np.zeros(output.shape, DTYPES[output.datatype]) for output in self.outputs
+        }
+        if self.backend.answering is not None:
+            arrays.update(self.backend.answering(self.inputs))
+        return Answer(
+            model_version=str(self.model.number),
+            outputs={
+                output.name: AnsweredOutput(
+                    datatype=output.datatype, shape=arrays[output.name].shape, content=arrays[output.name].tobytes()
+                )
+                for output in self.outputs
+            },
+        )
