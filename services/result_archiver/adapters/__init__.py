@@ -1,0 +1,1 @@
+"""How the archiver reaches the world."""

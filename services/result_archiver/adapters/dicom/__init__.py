@@ -1,0 +1,1 @@
+"""DICOM objects: the only package that knows highdicom and pydicom."""

@@ -1,0 +1,1 @@
+"""Values and rules of archiving; no I/O."""
