@@ -1,0 +1,1 @@
+"""The ``udc`` command: what people do with the platform, through its gRPC APIs and nothing else."""

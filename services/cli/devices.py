@@ -1,0 +1,235 @@
+"""``udc device`` and ``udc attach``: what may run, and where."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+import yaml
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from cli import output
+from cli.connection import call
+from cli.options import Json, new_request_id
+from udc.events.v1 import job_pb2
+from udc.router.v1 import devices_pb2 as pb
+from udc.router.v1 import registry_pb2
+from udckit.errors import InvalidRequestError
+from udckit.modeldigest import model_digest
+from udcmodel.codec import timestamp
+from udcmodel.manifest import parse
+
+app = typer.Typer(help="AI medical devices and their versions.", no_args_is_help=True)
+
+MAX_CERTIFICATE_BYTES: Final = 64 * 1024
+
+
+class Mode(StrEnum):
+    """How far results go."""
+
+    SHADOW = "shadow"
+    PILOT = "pilot"
+    LIVE = "live"
+
+
+class Priority(StrEnum):
+    """Who goes first."""
+
+    URGENT = "urgent"
+    ROUTINE = "routine"
+    BATCH = "batch"
+
+
+class CertificateFile(BaseModel):
+    """A registration certificate as a file, YAML or JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: str = Field(min_length=1)
+    valid_from: AwareDatetime | date
+    valid_until: AwareDatetime | date | None = None
+    versions: list[str] = Field(min_length=1)
+    holder: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    checked_at: AwareDatetime | date
+
+
+def read_certificate(path: Path) -> registry_pb2.Certificate:
+    """Read a certificate snapshot.
+
+    Raises:
+        InvalidRequestError: names the file, the field and what is wrong.
+    """
+    try:
+        content = path.read_bytes()
+        if len(content) > MAX_CERTIFICATE_BYTES:
+            raise InvalidRequestError(f"{path} is too large for a certificate")
+        certificate = CertificateFile.model_validate(yaml.safe_load(content))
+    except OSError as error:
+        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise InvalidRequestError(f"{path} is not YAML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise InvalidRequestError(f"{path} is no certificate: {faults}") from error
+    return registry_pb2.Certificate(
+        number=certificate.number,
+        valid_from=timestamp(_moment(certificate.valid_from)),
+        valid_until=None if certificate.valid_until is None else timestamp(_moment(certificate.valid_until)),
+        versions=certificate.versions,
+        holder=certificate.holder,
+        source=certificate.source,
+        checked_at=timestamp(_moment(certificate.checked_at)),
+    )
+
+
+def _moment(value: date) -> datetime:
+    return value if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
+
+
+@app.command()
+def register(
+    manifest: Annotated[Path, typer.Argument(help="The manifest, YAML.")],
+    model: Annotated[Path, typer.Option(help="Directory of the model as Triton serves it; its files are digested.")],
+    certificate: Annotated[Path | None, typer.Option(help="Snapshot of the registration certificate, YAML.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Register a version of a device. The same content twice changes nothing; other content is refused."""
+    try:
+        content = manifest.read_bytes()
+    except OSError as error:
+        raise InvalidRequestError(f"{manifest} cannot be read: {error.strerror}") from error
+    described = parse(content)
+    request = pb.RegisterDeviceRequest(
+        request_id=new_request_id(),
+        manifest_yaml=content,
+        model_digest=model_digest(model),
+        certificate=None if certificate is None else read_certificate(certificate),
+    )
+    answer = call(lambda services: services.devices.RegisterDevice(request))
+    if json:
+        output.as_json(answer)
+    else:
+        state = "registered" if answer.created else "registered already, unchanged"
+        output.console.print(f"device {described.device} {described.version}: {state}")
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """List devices and versions."""
+    answer = call(lambda services: services.devices.ListDevices(pb.ListDevicesRequest()))
+    if json:
+        output.as_json(answer.devices)
+        return
+    output.table(
+        "Devices",
+        ["device", "version", "title", "certificate", "state"],
+        [
+            [
+                device.device,
+                device.version,
+                device.title_ru,
+                device.certificate.number or ("none" if device.medical_device else "not a medical device"),
+                "suspended" if device.suspended else "active",
+            ]
+            for device in answer.devices
+        ],
+    )
+
+
+@app.command()
+def suspend(
+    device: str,
+    version: str,
+    reason: Annotated[str, typer.Option(help="Why; it is shown with every refusal.")],
+) -> None:
+    """Stop new work of a version everywhere."""
+    request = pb.SuspendDeviceRequest(request_id=new_request_id(), device=device, version=version, reason=reason)
+    call(lambda services: services.devices.SuspendDevice(request))
+    output.console.print(f"device {device} {version}: suspended")
+
+
+@app.command()
+def resume(device: str, version: str) -> None:
+    """Let a suspended version work again."""
+    request = pb.ResumeDeviceRequest(request_id=new_request_id(), device=device, version=version)
+    call(lambda services: services.devices.ResumeDevice(request))
+    output.console.print(f"device {device} {version}: active")
+
+
+MODES: Final[Mapping[Mode, job_pb2.Mode]] = {
+    Mode.SHADOW: job_pb2.MODE_SHADOW,
+    Mode.PILOT: job_pb2.MODE_PILOT,
+    Mode.LIVE: job_pb2.MODE_LIVE,
+}
+PRIORITIES: Final[Mapping[Priority, job_pb2.Priority]] = {
+    Priority.URGENT: job_pb2.PRIORITY_URGENT,
+    Priority.ROUTINE: job_pb2.PRIORITY_ROUTINE,
+    Priority.BATCH: job_pb2.PRIORITY_BATCH,
+}
+
+
+def attach(
+    device: Annotated[str, typer.Argument(help="Id of the device.")],
+    version: Annotated[str, typer.Argument(help="Its version.")],
+    to: Annotated[list[str] | None, typer.Option(help="Archive that receives the results; may be repeated.")] = None,
+    source: Annotated[list[str] | None, typer.Option("--from", help="Archive to look at; default: all.")] = None,
+    organisation: Annotated[list[str] | None, typer.Option(help="FRMO OID; default: the whole region.")] = None,
+    mode: Annotated[Mode, typer.Option(help="How far results go.")] = Mode.SHADOW,
+    rule: Annotated[str, typer.Option(help="CEL over the study, beside the intended purpose.")] = "",
+    pool: Annotated[str, typer.Option(help="Serving pool; default: the one in the manifest.")] = "",
+    priority: Annotated[Priority, typer.Option(help="Who goes first.")] = Priority.ROUTINE,
+    deadline_s: Annotated[int, typer.Option(help="Seconds from dispatch to the deadline of an attempt.")] = 390,
+    name: Annotated[str, typer.Option(help="Name of the attachment; default: device and version.")] = "",
+    *,
+    json: Json = False,
+) -> None:
+    """Let a device version work on studies that arrive from now on."""
+    attachment = pb.Attachment(
+        attachment=name or f"{device}-{version.lower().replace('.', '-')}",
+        device=device,
+        version=version,
+        mode=MODES[mode],
+        organisations=organisation or [],
+        sources=source or [],
+        destinations=to or [],
+        rule=rule,
+        pool=pool,
+        priority=PRIORITIES[priority],
+        deadline_s=deadline_s,
+    )
+    request = pb.CreateAttachmentRequest(request_id=new_request_id(), attachment=attachment)
+    answer = call(lambda services: services.attachments.CreateAttachment(request))
+    if json:
+        output.as_json(answer)
+    else:
+        state = "attached" if answer.created else "attached already, unchanged"
+        output.console.print(f"{device} {version}: {state} in mode {mode} ({answer.attachment.attachment})")
+
+
+@app.command()
+def attachments(*, json: Json = False) -> None:
+    """List where devices run."""
+    answer = call(lambda services: services.attachments.ListAttachments(pb.ListAttachmentsRequest()))
+    if json:
+        output.as_json(answer.attachments)
+        return
+    output.table(
+        "Attachments",
+        ["attachment", "device", "version", "mode", "from", "to", "rule"],
+        [
+            [
+                item.attachment,
+                item.device,
+                item.version,
+                output.word(job_pb2.Mode.Name(item.mode), "MODE_").lower(),
+                ", ".join(item.sources) or "all",
+                ", ".join(item.destinations) or "-",
+                item.rule or "-",
+            ]
+            for item in answer.attachments
+        ],
+    )

@@ -1,0 +1,122 @@
+"""``udc study``: what arrived, what became of it, and why."""
+
+from typing import Annotated
+
+import typer
+
+from cli import output
+from cli.connection import Services, call
+from cli.options import Json, new_request_id
+from cli.timeline import timeline_of
+from udc.router.v1 import studies_pb2 as pb
+
+app = typer.Typer(help="Studies and their outcomes.", no_args_is_help=True)
+
+StudyName = Annotated[str, typer.Argument(help="Internal id or Study Instance UID.")]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 50, *, json: Json = False
+) -> None:
+    """List studies, newest first."""
+    answer = call(lambda services: services.studies.ListStudies(pb.ListStudiesRequest(page_size=limit)))
+    if json:
+        output.as_json(answer.studies)
+        return
+    output.table(
+        "Studies",
+        ["study instance UID", "state", "revision", "last arrival", "outcomes"],
+        [
+            [
+                study.study_instance_uid,
+                output.word(pb.StudyState.Name(study.state), "STUDY_STATE_").lower(),
+                str(study.revision),
+                output.when(study.last_arrival_at),
+                "; ".join(
+                    f"{outcome.device}: {output.outcome(outcome.outcome)}"
+                    for outcome in study.outcomes
+                    if outcome.revision == study.revision
+                )
+                or "-",
+            ]
+            for study in answer.studies
+        ],
+    )
+
+
+@app.command()
+def show(study: StudyName, *, json: Json = False) -> None:
+    """Show one study: its stacks and its outcomes."""
+    answer = call(lambda services: services.studies.GetStudy(pb.GetStudyRequest(study=study)))
+    found = answer.study
+    if json:
+        output.as_json(found)
+        return
+    state = output.word(pb.StudyState.Name(found.state), "STUDY_STATE_").lower()
+    output.console.print(f"{found.study_instance_uid}\n  id {found.study}, {state}, revision {found.revision}")
+    output.console.print(f"  in {', '.join(found.archives) or 'no archive'}; organisation {found.organisation}")
+    output.table(
+        "Stacks",
+        ["modality", "description", "frames", "spacing mm", "use"],
+        [
+            [
+                stack.modality,
+                stack.description or "-",
+                str(stack.frame_count),
+                f"{stack.slice_spacing_mm:.2f}" if stack.slice_spacing_mm else "-",
+                stack.excluded or ("complete" if stack.closed else "still growing"),
+            ]
+            for stack in found.stacks
+        ],
+    )
+    output.table(
+        "Outcomes",
+        ["revision", "device", "version", "outcome", "reason", "job"],
+        [
+            [
+                item.device,
+                item.version,
+                output.outcome(item.outcome),
+                item.detail or item.reason or "-",
+                item.job or "-",
+            ]
+            for item in found.outcomes
+        ],
+    )
+
+
+@app.command()
+def explain(study: StudyName, *, json: Json = False) -> None:
+    """Say for every attachment why the study was or was not sent."""
+    answer = call(lambda services: services.studies.ExplainStudy(pb.ExplainStudyRequest(study=study)))
+    if json:
+        output.as_json(answer)
+        return
+    for item in answer.explanations:
+        output.console.print(f"[bold]{item.device} {item.version}[/bold]: {item.decision}")
+        output.table(
+            "  clauses",
+            ["clause", "value", "expression", "explanation"],
+            [[clause.name, clause.value, clause.expression, clause.explanation] for clause in item.clauses],
+        )
+        for line in item.stacks:
+            output.console.print(f"  {line}")
+
+
+@app.command()
+def complete(study: StudyName) -> None:
+    """Declare that nothing more will come: the study is closed now."""
+    request = pb.CompleteStudyRequest(request_id=new_request_id(), study=study)
+    answer = call(lambda services: services.studies.CompleteStudy(request))
+    output.console.print(f"study {answer.study.study_instance_uid}: closed at revision {answer.study.revision}")
+
+
+@app.command()
+def trace(study: StudyName) -> None:
+    """Show everything that happened to a study, in order."""
+
+    async def gather(services: Services) -> list[tuple[str, str, str]]:
+        return await timeline_of(services, study)
+
+    output.table("What happened", ["time", "who", "what"], call(gather))
