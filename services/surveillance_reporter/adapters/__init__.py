@@ -1,0 +1,1 @@
+"""How the reporter meets the database, the broker and its callers."""
