@@ -1,0 +1,1 @@
+"""A whole region on one machine: broker, archive, Triton and the services."""

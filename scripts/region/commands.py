@@ -1,0 +1,66 @@
+"""``udc`` commands as a user would type them, shown and run."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from region.models import DEVICES, reference_devices
+from region.stack import ARCHIVE_SECRET, ORGANISATION, POOL, Region
+
+ARCHIVE = "hospital"
+CERTIFICATE = """\
+# Invented for the demonstration; no such certificate exists.
+number: "РЗН 2099/00001"
+valid_from: 2024-01-01
+valid_until: 2099-12-31
+versions: ["1.0.0"]
+holder: "Демонстрационный производитель"
+source: "demonstration file"
+checked_at: 2024-01-01
+"""
+
+
+class CommandFailedError(Exception):
+    """A command of the demonstration did not end with 0."""
+
+
+def udc(region: Region, *arguments: str) -> None:
+    """Show a ``udc`` command and run it.
+
+    Raises:
+        CommandFailedError: it ended with another code than 0.
+    """
+    print(f"\n$ udc {shlex.join(arguments)}", flush=True)
+    environment = {**os.environ, "UDC_ENV_FILE": str(region.environment_file)}
+    ended = subprocess.run([sys.executable, "-m", "cli", *arguments], env=environment, check=False)
+    if ended.returncode != 0:
+        raise CommandFailedError(f"udc {shlex.join(arguments)} ended with {ended.returncode}")
+
+
+def set_up(region: Region) -> None:
+    """Log in, attach the archive, register the reference devices and attach them."""
+    udc(region, "login")
+    udc(
+        region, "archive", "add", ARCHIVE,
+        "--dicomweb-url", region.orthanc.dicomweb_url,
+        "--orthanc-url", region.orthanc.rest_url,
+        "--organisation", ORGANISATION,
+        "--credentials", ARCHIVE_SECRET,
+    )  # fmt: skip
+    udc(region, "archive", "check", ARCHIVE)
+    certificate = region.state / "certificate.yaml"
+    certificate.write_text(CERTIFICATE)
+    for folder, manifest in reference_devices().items():
+        udc(
+            region, "device", "register", _shown(DEVICES / folder / "manifest.yaml"),
+            "--model", _shown(region.models / manifest.model.name),
+            "--certificate", _shown(certificate),
+        )  # fmt: skip
+        udc(region, "attach", manifest.device, manifest.version, "--mode", "live", "--to", ARCHIVE, "--pool", POOL)
+
+
+def _shown(path: Path) -> str:
+    """Return ``path`` as a user in the project's folder would type it."""
+    return os.path.relpath(path)
