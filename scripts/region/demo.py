@@ -29,8 +29,6 @@ from udcphantom.demo import write_demo
 
 HOME: Final = Path(__file__).resolve().parents[2] / ".udc"
 TIMES: Final = Times(input_quiet_s=3.0, study_quiet_s=10.0)
-LATE_AFTER_S: Final = 6.0
-"""The late slice comes after its study's input was taken as complete, and before the study is closed."""
 PATIENCE_S: Final = 240.0
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -74,7 +72,7 @@ async def _demonstrate(given: argparse.Namespace) -> None:
         async with connected(settings) as services:
             console.print(f"\nsending {len(studies)} studies to the archive with DCMTK, as modalities do:")
             async with asyncio.TaskGroup() as group:
-                group.create_task(_send(region, state / "phantoms", studies))
+                group.create_task(_send(region, services, state / "phantoms", studies))
                 rows = await _watch(services, studies)
         saved = await _retrieve(region, rows, given.results or state / "results")
         _show(studies, rows, saved)
@@ -95,16 +93,22 @@ async def _phantoms(directory: Path) -> Sequence[Mapping[str, Any]]:
     return entries
 
 
-async def _send(region: Region, folder: Path, studies: Sequence[Mapping[str, Any]]) -> None:
-    late: list[tuple[float, list[Path]]] = []
+async def _send(region: Region, services: Services, folder: Path, studies: Sequence[Mapping[str, Any]]) -> None:
     for study in studies:
         for _ in range(study["sends"]):
             await region.orthanc.store([folder / file for file in study["files"]])
+    for study in studies:
         if study["late"]:
-            late.append((time.monotonic() + LATE_AFTER_S, [folder / file for file in study["late"]]))
-    for due, files in late:
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
-        await region.orthanc.store(files)
+            await _until_in_work(services, study["study_instance_uid"])
+            await region.orthanc.store([folder / file for file in study["late"]])
+
+
+async def _until_in_work(services: Services, uid: str) -> None:
+    while True:
+        study = (await studies_of(services)).get(uid)
+        if study is not None and any(item.job for item in study.outcomes):
+            return
+        await asyncio.sleep(0.5)
 
 
 async def _watch(services: Services, studies: Sequence[Mapping[str, Any]]) -> Sequence[Row]:

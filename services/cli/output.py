@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -13,7 +14,9 @@ from rich.table import Table
 
 from udc.events.v1 import job_pb2
 
-console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+WIDTH_OF_A_FILE: Final = 200
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 
 
 def as_json(messages: Message | Sequence[Message]) -> None:
