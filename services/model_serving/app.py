@@ -1,7 +1,6 @@
 """The composition root of model serving."""
 
 import asyncio
-import os
 import ssl
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,6 +106,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
                     # A job that waits for a busy model must not keep jobs of other models out.
                     waiting_room=2 * settings.slots,
                     longest_run_s=settings.longest_run_s,
+                    grace_s=settings.grace_s,
                 ),
             )
         )
@@ -133,12 +133,7 @@ def _images(settings: Settings, stack: AsyncExitStack) -> DicomwebImages:
     return DicomwebImages(
         memory=stack.enter_context(pooled(private, capacity=settings.volume_memory_mib * _MIB)),
         readers=stack.enter_context(ThreadPoolExecutor(series_at_once, thread_name_prefix="retrieve")),
-        decoders=stack.enter_context(
-            ThreadPoolExecutor(
-                settings.decoders or max(1, (os.cpu_count() or 2) - 1),
-                thread_name_prefix="decode",
-            )
-        ),
+        decoders=stack.enter_context(ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")),
         secret=Secrets(settings.secrets_dir),
         idle_s=settings.archive_idle_s,
         longest_part=settings.longest_instance_mib * _MIB,

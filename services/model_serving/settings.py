@@ -1,9 +1,10 @@
 """Settings of model serving, from ``MODEL_SERVING_*`` variables."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import PositiveFloat, PositiveInt, StringConstraints
+from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
 from pydantic_settings import SettingsConfigDict
 
 from udckit.settings import ServiceSettings
@@ -48,5 +49,5 @@ class Settings(ServiceSettings):
     """Memory for volumes as they come, of all slots together."""
     tensor_memory_mib: PositiveInt = 4096
     """Shared memory for tensors, of all slots together."""
-    decoders: PositiveInt | None = None
-    """Threads that decode JPEG 2000 and JPEG-LS; by default one less than there are processors."""
+    decoders: PositiveInt = Field(default_factory=lambda: os.cpu_count() or 1)
+    """Threads that decode JPEG 2000 and JPEG-LS; by default as many as there are processors."""

@@ -87,6 +87,9 @@ class Tally(Protocol):
     def inferred(self, job: str, digest: str) -> Inferred | None:
         """Return the report about a result."""
 
+    def accepted_report(self, job: str) -> Inferred | None:
+        """Return the report about the accepted result of ``job``."""
+
     def remember(self, fact: Fact) -> None:
         """Put ``fact`` in the place of what was known of the same case and job, job, or result."""
 

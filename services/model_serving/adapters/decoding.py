@@ -121,19 +121,20 @@ class Decoding:
         self, decode: Callable[[bytes], NDArray[Any]], codestream: bytes, dataset: Dataset, deliver: Deliver
     ) -> None:
         size = len(codestream)
-        with self._change:
-            self._change.wait_for(lambda: self._queued == 0 or self._queued + size <= self._limit)
-            self._queued += size
-        self._raise_failure()
-        is_signed = bool(dataset.PixelRepresentation)
         bits = int(dataset.BitsStored)
-        cell = np.dtype(f"{'i' if is_signed else 'u'}{int(dataset.BitsAllocated) // 8}")
+        cell = np.dtype(f"{'i' if dataset.PixelRepresentation else 'u'}{int(dataset.BitsAllocated) // 8}")
 
         def work() -> None:
             if not self._is_abandoned:
                 deliver(_as_stored(decode(codestream), bits=bits, cell=cell))
 
-        self._pool.submit(work).add_done_callback(lambda done: self._done(done, size))
+        with self._change:
+            self._change.wait_for(lambda: self._queued == 0 or self._queued + size <= self._limit)
+            self._raise_failure()
+            # Counted and handed over in one: whatever is counted must end, or the end is waited for for ever.
+            task = self._pool.submit(work)
+            self._queued += size
+        task.add_done_callback(lambda done: self._done(done, size))
 
     def _done(self, task: "Future[None]", size: int) -> None:
         with self._change:

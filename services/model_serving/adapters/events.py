@@ -49,7 +49,13 @@ def dispatch_of(event: Event) -> Dispatch:
 
 
 def dispatches(
-    run: Callable[[Dispatch], Awaitable[Ending]], runs: SqlRuns, *, pool: str, waiting_room: int, longest_run_s: float
+    run: Callable[[Dispatch], Awaitable[Ending]],
+    runs: SqlRuns,
+    *,
+    pool: str,
+    waiting_room: int,
+    longest_run_s: float,
+    grace_s: float,
 ) -> Subscription:
     """Return the subscription to this pool's jobs.
 
@@ -59,6 +65,7 @@ def dispatches(
         pool: The pool.
         waiting_room: How many jobs are held here at the same time, running or waiting for their model.
         longest_run_s: No deadline is further away.
+        grace_s: How long runs may go on when this process is told to stop; then another replica gets their jobs.
     """
 
     async def handle(event: Event) -> Effect:
@@ -76,7 +83,7 @@ def dispatches(
         stream=subjects.STREAM_EVENTS,
         durable=subjects.durable_serving_jobs(pool),
         handlers={DISPATCHED: handle},
-        policy=Policy(concurrency=waiting_room, batch=waiting_room, limit_s=longest_run_s, drain_s=longest_run_s),
+        policy=Policy(concurrency=waiting_room, batch=waiting_room, limit_s=longest_run_s, drain_s=grace_s),
         on_dead_letter=given_up,
     )
 

@@ -157,6 +157,7 @@ class SqlRuns:
             result_digest=ending.result_digest,
             processing_version=ending.processing_version,
             findings_present=ending.findings_present,
+            findings_undetermined=ending.findings_undetermined,
             highest_probability=ending.highest_probability,
             inference_started_at=timestamp(ending.inference_started_at),
             inference_ended_at=timestamp(ending.inference_ended_at),

@@ -66,6 +66,7 @@ class Inferred:
     result_digest: str
     processing_version: str
     findings_present: int
+    findings_undetermined: int
     highest_probability: float | None
     inference_started_at: datetime
     inference_ended_at: datetime

@@ -123,6 +123,7 @@ class RunJob:
             result_digest=await self.artefacts.keep(result),
             processing_version=PROCESSING_VERSION,
             findings_present=sum(finding.presence is Presence.PRESENT for finding in result.findings),
+            findings_undetermined=sum(finding.presence is Presence.UNDETERMINED for finding in result.findings),
             highest_probability=max(probabilities, default=None),
             inference_started_at=inference.started_at,
             inference_ended_at=inference.ended_at,

@@ -52,6 +52,14 @@ class SqlTally:
         ).one_or_none()
         return None if row is None else Inferred(**row._mapping)
 
+    def accepted_report(self, job: str) -> Inferred | None:
+        """Return the report about the accepted result of ``job``."""
+        is_accepted = and_(ACCEPTED.c.job == INFERRED.c.job, ACCEPTED.c.digest == INFERRED.c.digest)
+        row = self._connection.execute(
+            select(INFERRED).join(ACCEPTED, is_accepted).where(INFERRED.c.job == job)
+        ).one_or_none()
+        return None if row is None else Inferred(**row._mapping)
+
     def remember(self, fact: Fact) -> None:
         """Put ``fact`` in the place of what was known of the same thing."""
         match fact:

@@ -1,9 +1,11 @@
 """An event enters the journal and is counted, in one transaction."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import tzinfo
 
 from surveillance_reporter.domain.counting import (
+    WITH_RESULT,
     Bucket,
     bucket_of,
     current,
@@ -11,7 +13,7 @@ from surveillance_reporter.domain.counting import (
     latest_accepted,
     latest_inferred,
 )
-from surveillance_reporter.domain.facts import Accepted, Case, Ended, Fact, Inferred
+from surveillance_reporter.domain.facts import Accepted, Ended, Fact, Inferred
 from surveillance_reporter.ports import Entry, Tally, Transaction
 
 
@@ -33,30 +35,33 @@ class RecordEvent:
             self._count(transaction.tally, entry.fact)
 
     def _count(self, tally: Tally, fact: Fact) -> None:
-        known = _merged(tally, fact)
-        cases = [fact.case] if isinstance(fact, Ended) else tally.cases_of(fact.job)
-        before = [self._bucket(tally, case) for case in cases]
-        tally.remember(known)
-        for case, bucket in zip(cases, before, strict=True):
-            tally.move(bucket, self._bucket(tally, case))
+        if isinstance(fact, Ended):
+            self._count_ended(tally, fact)
+        else:
+            self._count_report(tally, fact)
 
-    def _bucket(self, tally: Tally, case: Case) -> Bucket | None:
-        endings = tally.endings(case)
+    def _count_ended(self, tally: Tally, fact: Ended) -> None:
+        before = {ended.job: ended for ended in tally.endings(fact.case)}
+        after = {**before, fact.job: later(before.get(fact.job), fact)}
+        if after == before:
+            return
+        tally.remember(after[fact.job])
+        tally.move(self._bucket(tally, before.values()), self._bucket(tally, after.values()))
+
+    def _count_report(self, tally: Tally, fact: Accepted | Inferred) -> None:
+        concerned = [tally.endings(case) for case in tally.cases_of(fact.job)]
+        before = [self._bucket(tally, endings) for endings in concerned]
+        match fact:
+            case Accepted():
+                tally.remember(latest_accepted(tally.accepted(fact.job), fact))
+            case Inferred():
+                tally.remember(latest_inferred(tally.inferred(fact.job, fact.digest), fact))
+        for endings, bucket in zip(concerned, before, strict=True):
+            tally.move(bucket, self._bucket(tally, endings))
+
+    def _bucket(self, tally: Tally, endings: Collection[Ended]) -> Bucket | None:
         if not endings:
             return None
         ended = current(endings)
-        accepted = tally.accepted(ended.job)
-        inferred = None if accepted is None else tally.inferred(ended.job, accepted.digest)
-        return bucket_of(ended, inferred, zone=self.zone)
-
-
-def _merged(tally: Tally, fact: Fact) -> Fact:
-    """Return what is known with ``fact`` of what it is about."""
-    match fact:
-        case Ended():
-            same_job = [ended for ended in tally.endings(fact.case) if ended.job == fact.job]
-            return later(same_job[0] if same_job else None, fact)
-        case Accepted():
-            return latest_accepted(tally.accepted(fact.job), fact)
-        case Inferred():
-            return latest_inferred(tally.inferred(fact.job, fact.digest), fact)
+        has_result = ended.outcome in WITH_RESULT
+        return bucket_of(ended, tally.accepted_report(ended.job) if has_result else None, zone=self.zone)

@@ -54,7 +54,16 @@ SPEAKS = {
         "udc.events.v1.result.failed",
         "dlq.udc.events.v1.result.accepted",
     },
-    Service.SURVEILLANCE_REPORTER: set[str](),
+    # It takes every event, so there is none that it might not have to give up.
+    Service.SURVEILLANCE_REPORTER: {
+        "dlq.udc.events.v1.job.started",
+        "dlq.udc.events.v1.job.inferred",
+        "dlq.udc.events.v1.job.failed",
+        "dlq.udc.events.v1.job.dispatched.default.urgent",
+        "dlq.udc.events.v1.result.accepted",
+        "dlq.udc.events.v1.result.archived",
+        "dlq.udc.events.v1.result.failed",
+    },
     Service.EHR_FEATURES: set[str](),
     Service.PROVISIONER: set[str](),
 }
@@ -64,12 +73,14 @@ HEARS = {
     "study-router-result": Service.STUDY_ROUTER,
     "model-serving-job-default": Service.MODEL_SERVING,
     "result-archiver-result": Service.RESULT_ARCHIVER,
+    "surveillance-reporter-all": Service.SURVEILLANCE_REPORTER,
 }
 FILTERS = {
     "study-router-job": ["udc.events.v1.job.started", "udc.events.v1.job.inferred", "udc.events.v1.job.failed"],
     "study-router-result": ["udc.events.v1.result.archived", "udc.events.v1.result.failed"],
     "model-serving-job-default": ["udc.events.v1.job.dispatched.default.*"],
     "result-archiver-result": ["udc.events.v1.result.accepted"],
+    "surveillance-reporter-all": ["udc.events.v1.>"],
 }
 
 
@@ -132,7 +143,7 @@ async def test_what_a_service_announces_is_stored(connect: Connect) -> None:
 async def test_a_service_takes_from_its_own_consumer_and_acknowledges(
     connect: Connect, durable: str, owner: Service
 ) -> None:
-    subject = FILTERS[durable][0].replace("*", "urgent")
+    subject = FILTERS[durable][0].replace("*", "urgent").replace(">", "job.ended")
     speaker = next(service for service, spoken in SPEAKS.items() if subject in spoken)
     async with connect(speaker) as bus:
         await bus.js.publish(subject, b"work")

@@ -52,8 +52,10 @@ def test_every_consumer_belongs_to_the_service_it_is_named_after(durable: str) -
 
 
 @pytest.mark.parametrize("service", CONNECTING)
-def test_a_service_hears_its_own_inbox_only(service: Service) -> None:
-    assert permissions_of(service).subscribe == (f"_INBOX_{service}.>",)
+def test_a_service_hears_its_own_inbox_and_what_every_replica_must_hear(service: Service) -> None:
+    overheard = (subjects.JOB_CANCELED,) if service is Service.MODEL_SERVING else ()
+
+    assert permissions_of(service).subscribe == (f"_INBOX_{service}.>", *overheard)
 
 
 @pytest.mark.parametrize("service", WORKERS)

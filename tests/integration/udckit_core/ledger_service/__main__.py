@@ -4,10 +4,15 @@ import asyncio
 import sys
 from functools import partial
 
-from sqlalchemy import select
-
-from integration.udckit_core.ledger_service import ENTRIES
-from integration.udckit_core.ledger_service.facts import BOOKED, book, book_what_was_told, entry_of, number_of_entries
+from integration.udckit_core.ledger_service.facts import (
+    BOOKED,
+    book,
+    book_what_was_told,
+    entry_of,
+    is_known,
+    number_of_entries,
+)
+from integration.udckit_core.ledger_service.sabotage import SABOTAGE, publish_afterwards
 from integration.udckit_core.waiting import until
 from udckit import subjects
 from udckit.bus import BusSettings, connected
@@ -17,13 +22,16 @@ from udckit.envelope import Event
 from udckit.relay import Producer, relaying
 
 
-async def main(database_url: str, nats_url: str, count: int) -> None:
+async def main(database_url: str, nats_url: str, count: int, *, without: str = "") -> None:
+    if without:
+        SABOTAGE[without]()
+
     async def hear(event: Event) -> Effect:
         entry = entry_of(event)
         return lambda connection: book_what_was_told(connection, f"heard:{entry}")
 
     def book_once(connection: Connection, entry: str) -> None:
-        if connection.execute(select(ENTRIES.c.id).where(ENTRIES.c.id == entry)).first() is None:
+        if not is_known(connection, entry):
             book(connection, entry)
 
     async def is_booked(number: int) -> bool:
@@ -45,9 +53,17 @@ async def main(database_url: str, nats_url: str, count: int) -> None:
         ),
     ):
         for number in range(count):
-            await database.transact(partial(book_once, entry=f"entry-{number:03}"))
-        await until(lambda: is_booked(2 * count), within_s=50)
+            entry = f"entry-{number:03}"
+            work = partial(book_once, entry=entry)
+            if without != "outbox":
+                await database.transact(work)
+            elif not await database.read(partial(is_known, entry=entry)):
+                await publish_afterwards(database, bus.js, entry, work)
+        await until(lambda: is_booked(2 * count), within_s=10 if without else 50)
+        if without:
+            # Time for the broker to deliver again what it holds for unhandled.
+            await asyncio.sleep(3)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), without=sys.argv[4]))

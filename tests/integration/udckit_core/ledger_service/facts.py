@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 
 from google.protobuf.wrappers_pb2 import StringValue
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, select
 
 from integration.udckit_core.ledger_service import ENTRIES
 from udckit import outbox, subjects
+from udckit.database import insert
 from udckit.envelope import Event, OutgoingEvent, outgoing
 
 BOOKED = StringValue.DESCRIPTOR.full_name
@@ -25,13 +26,26 @@ def entry_of(event: Event) -> str:
 
 def book(connection: Connection, entry: str, *, subject: str = subjects.RESULT_ACCEPTED) -> None:
     """Book ``entry`` and announce it."""
-    connection.execute(insert(ENTRIES).values(id=entry, amount=1))
+    connection.execute(insert(ENTRIES, dialect=connection.dialect.name).values(id=entry, amount=1))
     outbox.announce(connection, booked(entry, subject=subject))
 
 
 def book_what_was_told(connection: Connection, entry: str) -> None:
-    """Book ``entry``; doing so twice is an error of the plumbing."""
-    connection.execute(insert(ENTRIES).values(id=entry, amount=1))
+    """Book ``entry``, or add to it: what happens twice shows in its amount."""
+    booking = insert(ENTRIES, dialect=connection.dialect.name).values(id=entry, amount=1)
+    connection.execute(
+        booking.on_conflict_do_update(index_elements=[ENTRIES.c.id], set_={"amount": ENTRIES.c.amount + 1})
+    )
+
+
+def is_known(connection: Connection, entry: str) -> bool:
+    """Say whether ``entry`` is booked."""
+    return connection.execute(select(ENTRIES.c.id).where(ENTRIES.c.id == entry)).first() is not None
+
+
+def doubled(connection: Connection) -> list[str]:
+    """Return what was booked more than once."""
+    return list(connection.execute(select(ENTRIES.c.id).where(ENTRIES.c.amount != 1)).scalars())
 
 
 def entries(connection: Connection) -> list[str]:

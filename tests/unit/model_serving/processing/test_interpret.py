@@ -68,7 +68,7 @@ SMALL = (slice(15, 18), slice(30, 34), slice(30, 35))
 
 
 def test_a_region_becomes_a_segment_on_the_frames_it_was_seen_on() -> None:
-    result = read(head_device(), 0.92, with_blocks(LARGE))
+    result = read(changed(head_device(), per="mask"), 0.92, with_blocks(LARGE))
     (finding,), (segment,) = result.findings, result.segments
     assert (finding.id, finding.presence, finding.probability) == ("hyperdensity", Presence.PRESENT, 0.92)
     assert finding.locations == (SegmentLocation(segment_number=1),)
@@ -112,7 +112,7 @@ def test_regions_below_the_smallest_volume_are_left_out() -> None:
 
 def test_one_finding_for_the_whole_mask_or_one_for_each_region() -> None:
     mask = with_blocks(SMALL, LARGE)
-    whole = read(head_device(), 0.9, mask)
+    whole = read(changed(head_device(), per="mask"), 0.9, mask)
     assert [finding.id for finding in whole.findings] == ["hyperdensity"]
     assert whole.findings[0].measurements[0].value == pytest.approx(3.15)
 

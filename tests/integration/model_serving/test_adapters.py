@@ -1,0 +1,248 @@
+"""The adapters keep the promises of the ports."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from integration.model_serving.world import World, a_world, add_python_model
+from model_serving.adapters.artefacts import StoredArtefacts
+from model_serving.adapters.registry import ReplicatedRegistry, Secrets
+from model_serving.adapters.store import RUNS, SqlRuns
+from model_serving.adapters.triton import TritonBackend
+from model_serving.domain.failure import Consequence, Failed
+from model_serving.domain.run import Abandoned, Abandonment, Ending, Inferred
+from model_serving.ports import PinnedModel
+from udc.events.v1 import job_pb2
+from udckit import subjects
+from udckit.bus import Bus, BusSettings, connected
+from udckit.database import Database, opened
+from udckit.errors import InvalidRequestError, PreconditionError, UpstreamUnavailableError
+from udckit.objects import FileObjects
+from udckit.plumbing_tables import OUTBOX
+from udckit.replica import Replica, ReplicaRow, replica_writer, replicating
+from udckit.testing import NatsServer, Triton
+from udckit.topology import provision
+from udcmodel.codec import encode_record, encode_stack
+from udcmodel.grant import registry_key
+from udcmodel.vocabulary import ErrorCategory
+from unit.model_serving.contracts import (
+    ARCHIVE,
+    ATTACHMENT,
+    STACK,
+    VERSION,
+    ArtefactsContract,
+    BackendContract,
+    RegistryContract,
+    RunsContract,
+    a_dispatch,
+)
+from unit.model_serving.manifests import BRAIN
+from unit.model_serving.stand_ins import NOON, HandClock
+
+numbers = itertools.count()
+
+
+@pytest.fixture
+async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
+    async with connected(BusSettings(servers=[nats_server.url], name="model-serving")) as bus:
+        await provision(bus, pools=["cpu"], object_bytes=16 << 20, max_bytes=64 << 20)
+        yield bus
+
+
+async def until_fresh(replica: Replica) -> Replica:
+    async with asyncio.timeout(10):
+        while replica.is_stale:  # noqa: ASYNC110 another process sets no event
+            await asyncio.sleep(0.02)
+    return replica
+
+
+@pytest.mark.connected
+class TestReplicatedRegistry(RegistryContract):
+    @pytest.fixture
+    async def replica(self, bus: Bus) -> AsyncIterator[Replica]:
+        async with (
+            replica_writer(bus, subjects.BUCKET_REGISTRY) as writer,
+            replicating(bus, subjects.BUCKET_REGISTRY) as replica,
+        ):
+            for key, record in (
+                (registry_key("version", VERSION.device, VERSION.version), VERSION),
+                (registry_key("attachment", ATTACHMENT.attachment), ATTACHMENT),
+                (registry_key("archive", ARCHIVE.archive), ARCHIVE),
+            ):
+                await writer.put(ReplicaRow(key=key, revision=1, body=encode_record(record, revision=1)))
+            await writer.beat()
+            await asyncio.sleep(0.5)
+            await writer.beat()
+            yield await until_fresh(replica)
+
+    @pytest.fixture
+    def registry(self, replica: Replica) -> ReplicatedRegistry:
+        return ReplicatedRegistry(replica)
+
+    @pytest.fixture
+    async def stale_registry(self, replica: Replica) -> ReplicatedRegistry:
+        await asyncio.sleep(2.1)  # nobody beats any more
+        return ReplicatedRegistry(replica)
+
+
+class TestStoredArtefacts(ArtefactsContract):
+    @pytest.fixture
+    def objects(self, tmp_path: Path) -> FileObjects:
+        return FileObjects(tmp_path)
+
+    @pytest.fixture
+    async def artefacts(self, objects: FileObjects) -> StoredArtefacts:
+        assert await objects.put(BRAIN.canonical()) == BRAIN.digest
+        return StoredArtefacts(objects)
+
+    @pytest.fixture
+    async def stack_digest(self, objects: FileObjects) -> str:
+        return await objects.put(encode_stack(STACK))
+
+    async def test_an_object_of_another_kind_is_refused(self, artefacts: StoredArtefacts, objects: FileObjects) -> None:
+        with pytest.raises(InvalidRequestError, match="no manifest"):
+            await artefacts.manifest(await objects.put(b"{}"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'serving.db'}"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with opened(database_url, migrations="model_serving.migrations") as database:
+        yield database
+
+
+@pytest.fixture
+def runs(database: Database) -> SqlRuns:
+    return SqlRuns(database, worker="worker-1", clock=HandClock())
+
+
+@pytest.mark.connected
+class TestSqlRuns(RunsContract):
+    pass
+
+
+INFERRED = Inferred(
+    result_digest="sha256:r",
+    processing_version="1.0.0",
+    findings_present=1,
+    findings_undetermined=0,
+    highest_probability=0.75,
+    inference_started_at=NOON,
+    inference_ended_at=NOON,
+)
+FAILED = Failed(
+    reason="FRAME_MISSING",
+    detail="1 of 8 frames did not come",
+    consequence=Consequence(ErrorCategory.NUMBER_OF_IMAGES, is_insufficient=True),
+)
+
+
+async def announced(database: Database) -> list[tuple[str, bytes]]:
+    query = select(OUTBOX.c.type, OUTBOX.c.body).order_by(OUTBOX.c.position)
+    return [(row.type, row.body) for row in await database.read(lambda connection: connection.execute(query).all())]
+
+
+@pytest.mark.connected
+async def test_a_repeated_attempt_announces_its_start_once(database: Database, runs: SqlRuns) -> None:
+    for _ in range(3):
+        await runs.begin(a_dispatch(attempt=1))
+    ((kind, body),) = await announced(database)
+    started = job_pb2.JobStarted.FromString(body)
+    assert kind == "udc.events.v1.JobStarted"
+    assert (started.job, started.attempt, started.worker) == ("job-1", 1, "worker-1")
+
+
+@pytest.mark.connected
+@pytest.mark.parametrize(
+    ("ending", "state", "types"),
+    [
+        (INFERRED, "INFERRED", ["udc.events.v1.JobInferred"]),
+        (FAILED, "FAILED", ["udc.events.v1.JobFailed"]),
+        (Abandoned(Abandonment.EXPIRED), "ABANDONED", []),
+    ],
+)
+async def test_an_ending_is_recorded_and_announced_together(
+    database: Database, runs: SqlRuns, ending: Ending, state: str, types: list[str]
+) -> None:
+    for _ in range(2):
+        await database.transact(runs.ended(a_dispatch(attempt=1), ending))
+    (row,) = await database.read(lambda connection: connection.execute(select(RUNS)).all())
+    assert (row.job, row.attempt, row.state, row.worker) == ("job-1", 1, state, "worker-1")
+    assert row.ended_at == NOON
+    assert [kind for kind, _ in await announced(database)] == types
+
+
+@pytest.mark.connected
+async def test_a_failure_says_what_follows_from_it(database: Database, runs: SqlRuns) -> None:
+    await database.transact(runs.ended(a_dispatch(attempt=2), FAILED))
+    ((_, body),) = await announced(database)
+    failed = job_pb2.JobFailed.FromString(body)
+    assert (failed.attempt, failed.reason, failed.detail) == (2, FAILED.reason, FAILED.detail)
+    assert failed.category == job_pb2.ERROR_CATEGORY_NUMBER_OF_IMAGES
+    assert failed.insufficient
+    assert not failed.retryable
+
+
+class TestTritonBackend(BackendContract):
+    pytestmark = pytest.mark.connected
+    config = """
+    backend: "python"
+    input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+    output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+    instance_group { kind: KIND_CPU }
+    """
+    double = 'def answer(request):\n    return {"OUT": 2 * tensor(request, "IN")}\n'
+    slowly = 'def answer(request):\n    time.sleep(1)\n    return {"OUT": tensor(request, "IN")}\n'
+
+    @pytest.fixture
+    async def world(self, triton: Triton) -> AsyncIterator[World]:
+        async with a_world(triton) as world:
+            yield world
+
+    @pytest.fixture
+    def backend(self, world: World) -> TritonBackend:
+        return world.backend
+
+    @pytest.fixture
+    def model(self, triton: Triton) -> PinnedModel:
+        return self.added(triton, self.double)
+
+    @pytest.fixture
+    def late(self, triton: Triton) -> PinnedModel:
+        return self.added(triton, self.slowly)
+
+    @pytest.fixture
+    def absent(self) -> PinnedModel:
+        return PinnedModel(device="d", version="1", name="absent", number=1, digest="sha256:x")
+
+    def added(self, triton: Triton, execute: str) -> PinnedModel:
+        name = f"contract_model_{next(numbers)}"
+        digest = add_python_model(triton.model_repository, name, self.config, execute)
+        return PinnedModel(device="d", version="1", name=name, number=1, digest=digest)
+
+
+def test_a_secret_is_read_when_it_is_needed(tmp_path: Path) -> None:
+    secrets = Secrets(tmp_path)
+    with pytest.raises(UpstreamUnavailableError):
+        secrets("pacs")
+    (tmp_path / "pacs").write_text("user:first\n")
+    assert secrets("pacs") == "user:first"
+    (tmp_path / "pacs").write_text("user:second")
+    assert secrets("pacs") == "user:second"
+
+
+@pytest.mark.parametrize("name", ["", "../pacs", "/etc/passwd", "a/b", ".hidden"])
+def test_a_secret_lies_in_its_directory(tmp_path: Path, name: str) -> None:
+    with pytest.raises(PreconditionError):
+        Secrets(tmp_path)(name)
