@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +18,11 @@ from rich.table import Table
 
 from cli.connection import Services, connected
 from cli.settings import Settings
-from region.commands import CommandFailedError, set_up
+from region.commands import CommandFailedError, set_up, udc
 from region.objects import measured_volume_ml, retrieve
 from region.quiet import only_warnings
 from region.stack import Region, Times
-from region.story import Row, current, is_settled, rows_of, studies_of
+from region.story import Row, counted_outcomes, current, is_settled, rows_of, studies_of
 from udc.events.v1 import job_pb2
 from udc.router.v1 import devices_pb2, studies_pb2
 from udckit.errors import ServiceError
@@ -30,6 +31,7 @@ from udcphantom.demo import write_demo
 HOME: Final = Path(__file__).resolve().parents[2] / ".udc"
 TIMES: Final = Times(input_quiet_s=3.0, study_quiet_s=10.0)
 PATIENCE_S: Final = 240.0
+REPORTER_PATIENCE_S: Final = 30.0
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
@@ -74,8 +76,11 @@ async def _demonstrate(given: argparse.Namespace) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_send(region, services, state / "phantoms", studies))
                 rows = await _watch(services, studies)
+            await _compare_with_surveillance(services, rows)
         saved = await _retrieve(region, rows, given.results or state / "results")
         _show(studies, rows, saved)
+        console.print("\nwhat the surveillance reporter counted from the events; the same outcomes:")
+        await asyncio.to_thread(udc, region, "surveillance", "counts")
         if given.report:
             _report(given.report, rows, saved)
         if given.results:
@@ -126,6 +131,15 @@ async def _watch(services: Services, studies: Sequence[Mapping[str, Any]]) -> Se
             if time.monotonic() > until:
                 raise DemoFailedError(f"not every study had its outcomes after {PATIENCE_S:.0f} s")
             await asyncio.sleep(0.5)
+
+
+async def _compare_with_surveillance(services: Services, rows: Sequence[Row]) -> None:
+    expected = Counter((row.device, row.outcome) for row in rows)
+    until = time.monotonic() + REPORTER_PATIENCE_S
+    while (counted := await counted_outcomes(services)) != expected:
+        if time.monotonic() > until:
+            raise DemoFailedError(f"the reporter counts {dict(counted)}, and the router has {dict(expected)}")
+        await asyncio.sleep(0.5)
 
 
 def _progress(names: Mapping[str, str], found: Mapping[str, studies_pb2.Study]) -> Table:

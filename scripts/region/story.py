@@ -1,5 +1,6 @@
 """What the demonstration watches: studies, their outcomes, and the objects that came back."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from cli.connection import Services
 from udc.archive.v1 import results_pb2
 from udc.events.v1 import job_pb2
 from udc.router.v1 import studies_pb2
+from udc.surveillance.v1 import surveillance_pb2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +80,14 @@ async def _row(services: Services, study: studies_pb2.Study, outcome: studies_pb
         seconds_to_result=round(waited.total_seconds(), 2) if archived else None,
         objects=objects,
     )
+
+
+async def counted_outcomes(services: Services) -> Counter[tuple[str, str]]:
+    """Return what the surveillance reporter counts today: studies by device and outcome."""
+    answer = await services.surveillance().GetCounts(surveillance_pb2.GetCountsRequest())
+    counted: Counter[tuple[str, str]] = Counter()
+    for row in answer.rows:
+        for item in row.outcomes:
+            name = job_pb2.Outcome.Name(item.outcome).removeprefix("OUTCOME_")
+            counted[f"{row.device} {row.version}", name] += item.count
+    return counted

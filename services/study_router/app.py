@@ -27,6 +27,7 @@ from study_router.usecases.completing import CompleteStudy
 from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
 from study_router.usecases.intake import FollowFeed, IndexSeries
+from study_router.usecases.planning import PlanStudy
 from study_router.usecases.reading import CheckArchive, ExplainStudy, ReadJobs, ReadRegistry, ReadStudies
 from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
 from study_router.usecases.reports import (
@@ -89,7 +90,8 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
             relaying(database, bus, Producer(source=SOURCE, region=settings.region), lease_s=settings.lease_s)
         )
         parts = Parts(settings, SqlStore(database), database, objects, connectors, RuleBook(CelCompiler()), clock)
-        _add_registry_servicers(server, parts)
+        publisher = RegistryPublisher(database, bus)
+        _add_registry_servicers(server, parts, changed=publisher.wake)
         _add_work_servicers(server, parts)
         events_service_pb2_grpc.add_EventsServiceServicer_to_server(
             EventsApi(database, relay, may_replay=may_replay), server
@@ -99,10 +101,9 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
             await stack.enter_async_context(consuming(bus, database, subscription))
             for subscription in _reports(parts).subscriptions()
         ]
-        publisher = RegistryPublisher(database, bus)
         dispatching = _dispatching(parts, RosterPools(roster))
         evaluation = _evaluation(parts)
-        for ring in (publisher.wake, dispatching.bell.ring, evaluation.bell.ring):
+        for ring in (dispatching.bell.ring, evaluation.bell.ring):
             stack.callback(database.listen(ring))
         stack.callback(roster.listen(dispatching.bell.ring))
         for role, run in _roles(parts, publisher, dispatching, evaluation):
@@ -120,7 +121,7 @@ def _bus_settings(settings: Settings) -> BusSettings:
     )
 
 
-def _add_registry_servicers(server: aio.Server, parts: Parts) -> None:
+def _add_registry_servicers(server: aio.Server, parts: Parts, *, changed: Callable[[], None]) -> None:
     store, clock = parts.store, parts.clock
     registry = ReadRegistry(store)
     compiler = parts.rules.compiler
@@ -129,17 +130,22 @@ def _add_registry_servicers(server: aio.Server, parts: Parts) -> None:
             register=RegisterDevice(store=store, put=parts.objects.put, compiler=compiler, clock=clock),
             suspend=SuspendDevice(store=store, clock=clock),
             registry=registry,
+            changed=changed,
         ),
         server,
     )
     devices_pb2_grpc.add_AttachmentsServiceServicer_to_server(
-        AttachmentsApi(create=CreateAttachment(store=store, compiler=compiler, clock=clock), registry=registry), server
+        AttachmentsApi(
+            create=CreateAttachment(store=store, compiler=compiler, clock=clock), registry=registry, changed=changed
+        ),
+        server,
     )
     archives_pb2_grpc.add_ArchivesServiceServicer_to_server(
         ArchivesApi(
             add=AddArchive(store=store, clock=clock),
             check=CheckArchive(store=store, connectors=parts.connectors),
             registry=registry,
+            changed=changed,
         ),
         server,
     )
@@ -212,17 +218,19 @@ def _evaluation(parts: Parts) -> Evaluation:
         evaluate=EvaluateStudy(
             store=parts.store,
             connectors=parts.connectors,
-            put_stack=put_stack,
-            rules=parts.rules,
-            clock=parts.clock,
-            region=settings.region,
-            identity_key=settings.identity_key(),
-            quiet=Quiet(
-                stack=timedelta(seconds=settings.input_quiet_s), study=timedelta(seconds=settings.study_quiet_s)
+            plan=PlanStudy(
+                put_stack=put_stack,
+                rules=parts.rules,
+                region=settings.region,
+                identity_key=settings.identity_key(),
+                quiet=Quiet(
+                    stack=timedelta(seconds=settings.input_quiet_s), study=timedelta(seconds=settings.study_quiet_s)
+                ),
+                job_deadline_s=settings.job_deadline_s,
+                max_study_age_days=settings.max_study_age_days,
             ),
-            job_deadline_s=settings.job_deadline_s,
+            clock=parts.clock,
             retry_s=settings.feed_poll_s,
-            max_study_age_days=settings.max_study_age_days,
         ),
         clock=parts.clock,
         bell=Bell(),

@@ -124,7 +124,7 @@ class Jobs(Protocol):
 
 
 class Studies(Protocol):
-    """Studies, what they consist of, and what still has to be looked at."""
+    """Studies, what they consist of, and when they have to be looked at."""
 
     def get(self, study: str) -> Study:
         """Return a study.
@@ -175,14 +175,21 @@ class Studies(Protocol):
     def own_among(self, sop_instance_uids: Collection[str]) -> frozenset[str]:
         """Return which of these were announced by our archiver."""
 
+    def keep_snapshot(self, study: str, revision: int, snapshot: Snapshot, *, at: datetime) -> None:
+        """Store what a decision was based on; a snapshot known already stays as it is."""
+
+    def snapshot(self, study: str, revision: int) -> Snapshot | None:
+        """Return the newest snapshot of a study revision."""
+
+
+class Intake(Protocol):
+    """What was touched in the archives, and how far they were read."""
+
     def touch(self, archive: str, touched: Collection[Touched], *, now: datetime, pause_s: float) -> None:
         """Note series whose metadata have to be read once nothing came for ``pause_s``."""
 
     def arrivals(self, archive: str, now: datetime, *, limit: int) -> Sequence[Arrival]:
         """Return series of an archive to be read now."""
-
-    def postpone(self, arrival: Arrival, *, until: datetime) -> None:
-        """Read a series later."""
 
     def settle(self, arrival: Arrival) -> None:
         """Forget an arrival, unless the series was touched again meanwhile."""
@@ -210,12 +217,6 @@ class Studies(Protocol):
 
     def note_sweep(self, archive: str, at: datetime) -> None:
         """Note that everything of an archive was compared."""
-
-    def keep_snapshot(self, study: str, revision: int, snapshot: Snapshot, *, at: datetime) -> None:
-        """Store what a decision was based on; a snapshot known already stays as it is."""
-
-    def snapshot(self, study: str, revision: int) -> Snapshot | None:
-        """Return the newest snapshot of a study revision."""
 
 
 class Registry(Protocol):
@@ -262,7 +263,11 @@ class Transaction(Protocol):
 
     @property
     def studies(self) -> Studies:
-        """Studies and feeds."""
+        """Studies and what they consist of."""
+
+    @property
+    def intake(self) -> Intake:
+        """Feeds, and what still has to be read."""
 
     @property
     def registry(self) -> Registry:

@@ -12,7 +12,8 @@ from typing import Any
 import cel
 
 from study_router.domain.matching import Answer, Condition, Preference, Scope, Truth
-from study_router.domain.rule_types import BOOL, NUMBERS, RuleError, check_rule
+from study_router.domain.rule_facts import BOOL, NUMBERS
+from study_router.domain.rule_types import RuleError, check_rule
 
 _EVALUATION_ERRORS = (KeyError, TypeError, ValueError, RuntimeError)
 

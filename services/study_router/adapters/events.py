@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 from sqlalchemy import Connection
 
+from study_router.adapters.jobs_store import SqlJobs
 from study_router.adapters.store import SqlTransaction
-from study_router.domain.jobs import has_ended
-from study_router.domain.work import Ending
+from study_router.domain.jobs import Verdict, has_ended
+from study_router.domain.work import Ending, HistoryEntry, Job
 from study_router.usecases.reports import (
     AcceptResult,
     RecordDelivery,
@@ -48,6 +49,7 @@ class Reports:
                         job_pb2.JobFailed: self._failed,
                     }
                 ),
+                on_dead_letter=note_dead_letter,
             ),
             Subscription(
                 stream=subjects.STREAM_EVENTS,
@@ -55,6 +57,7 @@ class Reports:
                 handlers=_by_type(
                     {result_pb2.ResultArchived: self._archived, result_pb2.ResultFailed: self._result_failed}
                 ),
+                on_dead_letter=note_dead_letter,
             ),
         )
 
@@ -123,16 +126,44 @@ class Reports:
         return effect
 
 
+def note_dead_letter(event: Event, reason: str, detail: str) -> Effect:
+    """Have the history of the job say that a report about it could not be handled.
+
+    The state needs no change: every state that waits for a report has a timer.
+    """
+
+    def effect(connection: Connection) -> None:
+        jobs = SqlTransaction(connection).jobs
+        job = _job_of(event.about, jobs)
+        if job is not None:
+            name = event.type.rpartition(".")[2]
+            entry = HistoryEntry(
+                at=event.occurred_at,
+                event=f"DEAD_LETTER {name}",
+                verdict=Verdict.STALE,
+                state=job.state,
+                attempt=job.attempt,
+                detail=f"{reason}: {detail}",
+            )
+            jobs.note(job.job, entry)
+
+    return effect
+
+
+def _job_of(about: str, jobs: SqlJobs) -> Job | None:
+    collection, _, name = about.partition("/")
+    return jobs.find(name) if collection == "jobs" else None
+
+
 def may_replay(connection: Connection, letter: DeadLetter) -> None:
     """Allow a dead letter to be handled again.
 
     Raises:
         PreconditionError: its job has ended, so that nothing it says matters any more.
     """
-    collection, _, name = letter.headers.get(HEADER_SUBJECT, "").partition("/")
-    job = SqlTransaction(connection).jobs.find(name) if collection == "jobs" else None
+    job = _job_of(letter.headers.get(HEADER_SUBJECT, ""), SqlTransaction(connection).jobs)
     if job is not None and has_ended(job.state):
-        raise PreconditionError(f"job {name} has ended as {job.state.value}", job=name)
+        raise PreconditionError(f"job {job.job} has ended as {job.state.value}", job=job.job)
 
 
 def _by_type(handlers: Mapping[type[Message], Handler]) -> Mapping[str, Handler]:

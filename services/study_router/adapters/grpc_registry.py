@@ -1,6 +1,7 @@
 # ruff: noqa: ARG002, N802 gRPC prescribes names and signatures
 """``DeviceRegistryService``, ``AttachmentsService`` and ``ArchivesService``: translate, call, translate."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,16 @@ from udcmodel.codec import certificate_from_proto
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRegistryApi(devices_pb2_grpc.DeviceRegistryServiceServicer):
-    """Devices and their immutable versions."""
+    """Devices and their immutable versions.
+
+    Attributes:
+        changed: Called after a change, so that it reaches the replicas at once.
+    """
 
     register: RegisterDevice
     suspend: SuspendDevice
     registry: ReadRegistry
+    changed: Callable[[], None]
 
     async def RegisterDevice(
         self, request: devices_pb2.RegisterDeviceRequest, context: Any
@@ -35,6 +41,7 @@ class DeviceRegistryApi(devices_pb2_grpc.DeviceRegistryServiceServicer):
             model_digest=request.model_digest,
             certificate=certificate_from_proto(request.certificate) if request.HasField("certificate") else None,
         )
+        self.changed()
         return devices_pb2.RegisterDeviceResponse(device=device_to_proto(device), created=created)
 
     async def ListDevices(
@@ -52,6 +59,7 @@ class DeviceRegistryApi(devices_pb2_grpc.DeviceRegistryServiceServicer):
         device = await self.suspend(
             device=request.device, version=request.version, is_suspended=True, reason=request.reason
         )
+        self.changed()
         return devices_pb2.SuspendDeviceResponse(device=device_to_proto(device))
 
     async def ResumeDevice(
@@ -59,21 +67,24 @@ class DeviceRegistryApi(devices_pb2_grpc.DeviceRegistryServiceServicer):
     ) -> devices_pb2.ResumeDeviceResponse:
         """Allow new work of a version again."""
         device = await self.suspend(device=request.device, version=request.version, is_suspended=False, reason="")
+        self.changed()
         return devices_pb2.ResumeDeviceResponse(device=device_to_proto(device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachmentsApi(devices_pb2_grpc.AttachmentsServiceServicer):
-    """Where device versions run."""
+    """Where device versions run. ``changed`` is called after a change."""
 
     create: CreateAttachment
     registry: ReadRegistry
+    changed: Callable[[], None]
 
     async def CreateAttachment(
         self, request: devices_pb2.CreateAttachmentRequest, context: Any
     ) -> devices_pb2.CreateAttachmentResponse:
         """Create or change an attachment."""
         attachment, created = await self.create(attachment_from_proto(request.attachment))
+        self.changed()
         return devices_pb2.CreateAttachmentResponse(attachment=attachment_to_proto(attachment), created=created)
 
     async def ListAttachments(
@@ -86,17 +97,19 @@ class AttachmentsApi(devices_pb2_grpc.AttachmentsServiceServicer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivesApi(archives_pb2_grpc.ArchivesServiceServicer):
-    """Image archives of the region."""
+    """Image archives of the region. ``changed`` is called after a change."""
 
     add: AddArchive
     check: CheckArchive
     registry: ReadRegistry
+    changed: Callable[[], None]
 
     async def AddArchive(
         self, request: archives_pb2.AddArchiveRequest, context: Any
     ) -> archives_pb2.AddArchiveResponse:
         """Add or change an archive."""
         archive, created = await self.add(archive_from_proto(request.archive))
+        self.changed()
         return archives_pb2.AddArchiveResponse(archive=archive_to_proto(archive), created=created)
 
     async def ListArchives(

@@ -139,7 +139,7 @@ class Intake:
         async def read_series() -> bool:
             now = self.clock.now()
             arrivals = await store.read(
-                lambda transaction: transaction.studies.arrivals(archive.archive, now, limit=_SERIES_AT_ONCE)
+                lambda transaction: transaction.intake.arrivals(archive.archive, now, limit=_SERIES_AT_ONCE)
             )
             for arrival in arrivals:
                 await index(archive, arrival)

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from study_router.adapters.registry_store import SqlRegistry
 from udckit import subjects
 from udckit.bus import Bus
 from udckit.database import Database
+from udckit.plumbing_tables import LEASES
 from udckit.replica import ReplicaRow, replica_writer
-from udckit.roles import Lease, guard
+from udckit.roles import Lease, LostLeaseError
 
 
 class RegistryPublisher:
@@ -31,7 +32,7 @@ class RegistryPublisher:
 
         def read(connection: Connection) -> list[ReplicaRow]:
             # Whoever lost the role must not beat: readers would trust a copy that nobody keeps any more.
-            guard(connection, lease)
+            require_current(connection, lease)
             return [
                 ReplicaRow(key=key, revision=revision, body=content)
                 for key, revision, content in SqlRegistry(connection).records()
@@ -39,10 +40,21 @@ class RegistryPublisher:
             ]
 
         async def pending() -> Sequence[ReplicaRow]:
-            return await self._database.transact(read)
+            return await self._database.read(read)
 
         async def written(rows: Sequence[ReplicaRow]) -> None:
             done.update({row.key: row.revision for row in rows})
 
         async with replica_writer(self._bus, subjects.BUCKET_REGISTRY) as writer:
             await writer.keep_written(pending, written, woken=self._woken)
+
+
+def require_current(connection: Connection, lease: Lease) -> None:
+    """Make sure that ``lease`` is current, in a transaction that only reads.
+
+    Raises:
+        LostLeaseError: the role belongs to another process.
+    """
+    epoch = connection.execute(select(LEASES.c.epoch).where(LEASES.c.role == lease.role)).scalar_one_or_none()
+    if epoch != lease.epoch:
+        raise LostLeaseError(f"the role {lease.role} belongs to another process", role=lease.role)

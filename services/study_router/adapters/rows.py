@@ -1,6 +1,6 @@
 """Values of the domain as JSON columns, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +12,7 @@ from study_router.domain.work import Ending, JobInput
 from udcmodel.grant import Certificate, Grant
 from udcmodel.vocabulary import ErrorCategory, InputKind, Mode
 
+_CHUNK: Final = 500
 _DEFAULTS: Final = {field.name: field.default for field in fields(Header)}
 _TUPLES: Final = frozenset({"image_type", "position", "row_direction", "column_direction", "pixel_spacing"})
 
@@ -93,3 +94,10 @@ def header_from_json(value: Mapping[str, Any]) -> Header:
 def ending_from(row: Row[Any]) -> Ending:
     """Return the ending that the columns ``reason``, ``detail``, ``category`` hold."""
     return Ending(reason=row.reason, detail=row.detail, category=ErrorCategory[row.category] if row.category else None)
+
+
+def chunks(values: Collection[str]) -> Iterator[list[str]]:
+    """Yield ``values`` in pieces that fit into one statement; databases limit the number of parameters."""
+    ordered = list(values)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]

@@ -7,6 +7,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from study_router.adapters.announcing import announce
+from study_router.adapters.intake_store import SqlIntake
 from study_router.adapters.jobs_store import SqlJobs
 from study_router.adapters.registry_store import SqlRegistry
 from study_router.adapters.studies_store import SqlStudies
@@ -27,6 +28,7 @@ class SqlTransaction:
     def __init__(self, connection: Connection) -> None:
         self.jobs = SqlJobs(connection)
         self.studies = SqlStudies(connection)
+        self.intake = SqlIntake(connection)
         self.registry = SqlRegistry(connection)
         self._connection = connection
 

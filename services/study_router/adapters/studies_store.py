@@ -1,15 +1,13 @@
 """Studies, instances and feeds in the database."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import Connection, Row, Select, delete, select, update
 
-from study_router.adapters.rows import header_from_json, header_to_json
+from study_router.adapters.rows import chunks, header_from_json, header_to_json
 from study_router.adapters.tables import (
-    ARRIVALS,
-    FEEDS,
     INSTANCES,
     LOCATIONS,
     OWN_OBJECTS,
@@ -17,19 +15,10 @@ from study_router.adapters.tables import (
     STUDIES,
 )
 from study_router.domain.instances import InstanceClass
-from study_router.domain.studies import Patient, StoredInstance, Study, StudyState, Touched
-from study_router.ports import Arrival, Snapshot
+from study_router.domain.studies import Patient, StoredInstance, Study, StudyState
+from study_router.ports import Snapshot
 from udckit.database import insert
 from udckit.errors import NotFoundError
-
-_CHUNK: Final = 500
-"""UIDs in one statement; databases limit the number of parameters."""
-
-
-def _chunks(values: Collection[str]) -> Iterator[list[str]]:
-    ordered = list(values)
-    for start in range(0, len(ordered), _CHUNK):
-        yield ordered[start : start + _CHUNK]
 
 
 class SqlStudies:
@@ -124,7 +113,7 @@ class SqlStudies:
     def sources_elsewhere(self, study: str, *, archive: str, sop_instance_uids: Collection[str]) -> frozenset[str]:
         """Return which of these source instances another archive showed before."""
         found: set[str] = set()
-        for chunk in _chunks(sop_instance_uids):
+        for chunk in chunks(sop_instance_uids):
             found.update(
                 self._connection.execute(
                     select(INSTANCES.c.sop_instance_uid).where(
@@ -166,7 +155,7 @@ class SqlStudies:
 
     def remove_instances(self, study: str, archive: str, sop_instance_uids: Collection[str]) -> None:
         """Forget instances that the archive no longer holds."""
-        for chunk in _chunks(sop_instance_uids):
+        for chunk in chunks(sop_instance_uids):
             self._connection.execute(
                 delete(INSTANCES).where(
                     INSTANCES.c.study == study,
@@ -178,138 +167,13 @@ class SqlStudies:
     def own_among(self, sop_instance_uids: Collection[str]) -> frozenset[str]:
         """Return which of these were announced by our archiver."""
         found: set[str] = set()
-        for chunk in _chunks(sop_instance_uids):
+        for chunk in chunks(sop_instance_uids):
             found.update(
                 self._connection.execute(
                     select(OWN_OBJECTS.c.sop_instance_uid).where(OWN_OBJECTS.c.sop_instance_uid.in_(chunk))
                 ).scalars()
             )
         return frozenset(found)
-
-    def touch(self, archive: str, touched: Collection[Touched], *, now: datetime, pause_s: float) -> None:
-        """Note series whose metadata have to be read once nothing came for ``pause_s``."""
-        if not touched:
-            return
-        touching = insert(ARRIVALS, dialect=self._dialect)
-        self._connection.execute(
-            touching.on_conflict_do_update(
-                index_elements=[ARRIVALS.c.archive, ARRIVALS.c.study_instance_uid, ARRIVALS.c.series_instance_uid],
-                set_={name: touching.excluded[name] for name in ("arrived_at", "touched_at", "not_before")},
-            ),
-            [
-                {
-                    "archive": archive,
-                    "study_instance_uid": item.study_instance_uid,
-                    "series_instance_uid": item.series_instance_uid,
-                    "arrived_at": item.arrived_at,
-                    "touched_at": now,
-                    "not_before": now + timedelta(seconds=pause_s),
-                }
-                for item in touched
-            ],
-        )
-
-    def arrivals(self, archive: str, now: datetime, *, limit: int) -> Sequence[Arrival]:
-        """Return series of an archive to be read now."""
-        rows = self._connection.execute(
-            select(ARRIVALS)
-            .where(ARRIVALS.c.archive == archive, ARRIVALS.c.not_before <= now)
-            .order_by(ARRIVALS.c.not_before)
-            .limit(limit)
-        )
-        return [
-            Arrival(
-                archive=row.archive,
-                study_instance_uid=row.study_instance_uid,
-                series_instance_uid=row.series_instance_uid,
-                arrived_at=row.arrived_at,
-                touched_at=row.touched_at,
-            )
-            for row in rows
-        ]
-
-    def postpone(self, arrival: Arrival, *, until: datetime) -> None:
-        """Read a series later."""
-        self._connection.execute(update(ARRIVALS).where(*_same(arrival)).values(not_before=until))
-
-    def settle(self, arrival: Arrival) -> None:
-        """Forget an arrival, unless the series was touched again meanwhile."""
-        self._connection.execute(delete(ARRIVALS).where(*_same(arrival), ARRIVALS.c.touched_at == arrival.touched_at))
-
-    def has_arrivals(self, study_instance_uid: str) -> bool:
-        """Say whether a series of the study still has to be read."""
-        return (
-            self._connection.execute(
-                select(ARRIVALS.c.archive).where(ARRIVALS.c.study_instance_uid == study_instance_uid).limit(1)
-            ).first()
-            is not None
-        )
-
-    def counts(self, archive: str, study_instance_uids: Collection[str]) -> Mapping[str, int]:
-        """Return how many instances of each study an archive held when it was last read."""
-        found: dict[str, int] = {}
-        for chunk in _chunks(study_instance_uids):
-            rows = self._connection.execute(
-                select(STUDIES.c.study_instance_uid, func.count())
-                .select_from(INSTANCES.join(STUDIES, STUDIES.c.study == INSTANCES.c.study))
-                .where(INSTANCES.c.archive == archive, STUDIES.c.study_instance_uid.in_(chunk))
-                .group_by(STUDIES.c.study_instance_uid)
-            )
-            found.update({row[0]: row[1] for row in rows})
-        return found
-
-    def study_uids(self, archive: str, *, after: str, limit: int) -> Sequence[str]:
-        """Return the UIDs of the studies known in an archive, in order, page by page."""
-        return (
-            self._connection.execute(
-                select(STUDIES.c.study_instance_uid)
-                .distinct()
-                .select_from(STUDIES.join(LOCATIONS, LOCATIONS.c.study == STUDIES.c.study))
-                .where(LOCATIONS.c.archive == archive, STUDIES.c.study_instance_uid > after)
-                .order_by(STUDIES.c.study_instance_uid)
-                .limit(limit)
-            )
-            .scalars()
-            .all()
-        )
-
-    def series_of(self, archive: str, study_instance_uid: str) -> Sequence[str]:
-        """Return the series known of a study in an archive."""
-        return (
-            self._connection.execute(
-                select(INSTANCES.c.series_instance_uid)
-                .distinct()
-                .select_from(INSTANCES.join(STUDIES, STUDIES.c.study == INSTANCES.c.study))
-                .where(INSTANCES.c.archive == archive, STUDIES.c.study_instance_uid == study_instance_uid)
-            )
-            .scalars()
-            .all()
-        )
-
-    def cursor(self, archive: str) -> str:
-        """Return how far the feed of an archive was read; empty before the first time."""
-        found = self._connection.execute(select(FEEDS.c.cursor).where(FEEDS.c.archive == archive)).scalar_one_or_none()
-        return found or ""
-
-    def move_cursor(self, archive: str, cursor: str) -> None:
-        """Note how far the feed of an archive was read."""
-        self._connection.execute(
-            insert(FEEDS, dialect=self._dialect)
-            .values(archive=archive, cursor=cursor)
-            .on_conflict_do_update(index_elements=[FEEDS.c.archive], set_={"cursor": cursor})
-        )
-
-    def swept_at(self, archive: str) -> datetime | None:
-        """Return when everything of an archive was last compared."""
-        return self._connection.execute(select(FEEDS.c.swept_at).where(FEEDS.c.archive == archive)).scalar_one_or_none()
-
-    def note_sweep(self, archive: str, at: datetime) -> None:
-        """Note that everything of an archive was compared."""
-        self._connection.execute(
-            insert(FEEDS, dialect=self._dialect)
-            .values(archive=archive, cursor="", swept_at=at)
-            .on_conflict_do_update(index_elements=[FEEDS.c.archive], set_={"swept_at": at})
-        )
 
     def keep_snapshot(self, study: str, revision: int, snapshot: Snapshot, *, at: datetime) -> None:
         """Store what a decision was based on; a snapshot known already stays as it is."""
@@ -335,14 +199,6 @@ class SqlStudies:
             .limit(1)
         ).first()
         return None if row is None else Snapshot(digest=row.digest, facts=row.facts, rules=row.rules)
-
-
-def _same(arrival: Arrival) -> tuple[Any, ...]:
-    return (
-        ARRIVALS.c.archive == arrival.archive,
-        ARRIVALS.c.study_instance_uid == arrival.study_instance_uid,
-        ARRIVALS.c.series_instance_uid == arrival.series_instance_uid,
-    )
 
 
 def _instance(row: Row[Any]) -> StoredInstance:

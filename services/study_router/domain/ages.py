@@ -8,6 +8,8 @@ _PLACEHOLDERS: Final = frozenset({date(1900, 1, 1), date(1, 1, 1), date(1800, 1,
 _DAYS: Final = {"D": 1.0, "W": 7.0, "M": 30.436875, "Y": 365.2425}
 _YEAR: Final = 365.2425
 _OLDEST: Final = 125.0
+_LAST_YEAR: Final = 9998
+"""The calendar ends a year later, and a date in it stands for "never"."""
 _MAX_DIFFERENCE: Final = 2.0
 """Patient's Age is in whole units and often filled in at registration: only two years apart is a contradiction."""
 
@@ -35,6 +37,10 @@ def age_at_study(*, birth_date: str, study_date: str, patient_age: str) -> Age:
         # Age 0 is what a form without a birth date is sent with; a real newborn has a birth date.
         stated = None
     if born is not None and when is not None:
+        if not 0 <= when.year - born.year <= _OLDEST + 1 and not born_is_placeholder:
+            return Age(None, "birth date and study date contradict each other")
+        if when.year > _LAST_YEAR:
+            return Age(None, "the study date is a placeholder")
         computed = _years_between(born, when)
         if born_is_placeholder:
             is_copied = stated is not None and abs(stated - computed) < _MAX_DIFFERENCE

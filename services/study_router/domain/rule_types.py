@@ -1,72 +1,18 @@
-"""Which facts rules may use, and the type check that refuses a rule at registration instead of at the first study.
+"""The type check that refuses a rule at registration instead of at the first study.
 
 The language is CEL; its syntax is read here once more, because the checker must point to the place of a mistake.
 Whatever this module does not know it refuses.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
 from study_router.domain.matching import Scope
+from study_router.domain.rule_facts import BOOL, DOUBLE, FACTS, INT, NUMBERS, STRING, list_of
 from udckit.errors import InvalidRequestError
-
-BOOL: Final = "bool"
-INT: Final = "int"
-DOUBLE: Final = "double"
-STRING: Final = "string"
-NUMBERS: Final = frozenset({INT, DOUBLE})
-STACK: Final = "stack"
-
-
-def list_of(element: str) -> str:
-    """Return the type of a list."""
-    return f"list({element})"
-
-
-STACK_FACTS: Final[Mapping[str, str]] = {
-    "modality": STRING,
-    "body_part": STRING,
-    "view": STRING,
-    "laterality": STRING,
-    "orientation": STRING,
-    "series_number": INT,
-    "description": STRING,
-    "protocol": STRING,
-    "image_type": list_of(STRING),
-    "frame_count": INT,
-    "rows": INT,
-    "columns": INT,
-    "slice_thickness_mm": DOUBLE,
-    "slice_spacing_mm": DOUBLE,
-    "coverage_mm": DOUBLE,
-    "tilt_deg": DOUBLE,
-    "kernel": STRING,
-    "kernel_class": STRING,
-    "kvp": DOUBLE,
-    "echo_time_ms": DOUBLE,
-    "b_value": DOUBLE,
-    "has_contrast": BOOL,
-    "manufacturer": STRING,
-    "model": STRING,
-    "photometric": STRING,
-    "presentation_intent": STRING,
-}
-
-STUDY_FACTS: Final[Mapping[str, str]] = {
-    "age_years": DOUBLE,
-    "sex": STRING,
-    "date": STRING,
-    "description": STRING,
-    "organisation": STRING,
-    "modalities": list_of(STRING),
-    "body_parts": list_of(STRING),
-    "stacks": list_of(STACK),
-}
-
-FACTS: Final[Mapping[str, Mapping[str, str]]] = {"study": STUDY_FACTS, STACK: STACK_FACTS}
 
 
 class RuleError(InvalidRequestError):
@@ -284,7 +230,8 @@ class _Checker:
         if facts is None:
             raise self._error(name, f"{kind} has no facts")
         if name.text not in facts:
-            closest = get_close_matches(name.text, facts, n=1, cutoff=0.0)[0]
+            longer = [fact for fact in facts if fact.startswith(name.text)]
+            closest = (longer or get_close_matches(name.text, facts, n=1, cutoff=0.0))[0]
             raise self._error(name, f"{kind} has no fact {name.text!r}; the closest is {closest!r}")
         if kind == self._scope:
             self._facts[name.text] = None

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum, unique
 
 from study_router.domain.jobs import OUTCOME_OF, Event, Position, State, Step, Verdict, decide
 from udcmodel.grant import Grant
@@ -136,15 +135,6 @@ class HistoryEntry:
     state: State
     attempt: int
     detail: str
-
-
-@unique
-class Settled(StrEnum):
-    """Outcomes that a study can have without a job."""
-
-    NOT_ELIGIBLE = "NOT_ELIGIBLE"
-    INSUFFICIENT = "INSUFFICIENT"
-    REFUSED = "REFUSED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,9 @@
 """Hands waiting jobs to the pools that have room for them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from study_router.domain.announcements import JobDispatched
 from study_router.domain.jobs import Event, Verdict
@@ -36,17 +38,16 @@ class DispatchJobs:
     async def __call__(self) -> int:
         """Dispatch up to the free slots of every pool; return how many jobs were dispatched or refused."""
         slots = await self.pools.slots()
-        waiting = await self.store.read(lambda transaction: transaction.jobs.waiting_pools(self.clock.now()))
         count = 0
-        for pool in waiting:
-            if slots.get(pool, 0) > 0:
-                count += await self._dispatch(pool, slots[pool])
+        for pool in await self.store.read(partial(self._with_room, slots=slots)):
+            count += await self.store.transact(partial(self._start, pool=pool, slots=slots[pool]))
         return count
 
-    async def _dispatch(self, pool: str, slots: int) -> int:
-        return await self.store.transact(lambda transaction: self._start(transaction, pool, slots))
+    def _with_room(self, transaction: Transaction, *, slots: Mapping[str, int]) -> Sequence[str]:
+        waiting = transaction.jobs.waiting_pools(self.clock.now())
+        return [pool for pool in waiting if slots.get(pool, 0) > sum(transaction.jobs.working(pool).values())]
 
-    def _start(self, transaction: Transaction, pool: str, slots: int) -> int:
+    def _start(self, transaction: Transaction, *, pool: str, slots: int) -> int:
         now = self.clock.now()
         working = transaction.jobs.working(pool)
         free = slots - sum(working.values())

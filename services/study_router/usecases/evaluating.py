@@ -1,43 +1,26 @@
 """Looks at studies that may be ready: matches, makes jobs, settles outcomes, closes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from study_router.domain.ages import parse_date
 from study_router.domain.announcements import OutcomeDecided, StudyCompleted
-from study_router.domain.facts import digest_of_facts, snapshot_facts, study_age, study_facts, subject_facts
+from study_router.domain.facts import digest_of_facts, snapshot_facts, subject_facts
 from study_router.domain.instances import InstanceClass
 from study_router.domain.jobs import State, Verdict
-from study_router.domain.matching import Decision, Insufficient, Matched, NotEligible, decide, name_of
-from study_router.domain.readiness import Quiet, became_complete_at, behind, closing_of
-from study_router.domain.registry import Archive, Attachment, DeviceVersion
+from study_router.domain.matching import name_of
+from study_router.domain.readiness import behind, closing_of
+from study_router.domain.registry import Archive
 from study_router.domain.studies import Study, StudyState, Touched
-from study_router.domain.work import CurrentOutcome, Ending, HistoryEntry, Job, JobInput
-from study_router.ports import Connectors, PutStack, Snapshot, Store, Transaction
-from study_router.usecases.commands import configuration_of
+from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
+from study_router.ports import Connectors, Snapshot, Store, Transaction
 from study_router.usecases.moving import supersede
-from study_router.usecases.viewing import RuleBook, View, view_of
+from study_router.usecases.planning import Plan, PlanStudy
+from study_router.usecases.viewing import View, view_of
 from udckit import crash
 from udckit.clock import Clock
-from udcmodel.grant import Grant
-from udcmodel.ids import job_id, patient_fingerprint
-from udcmodel.vocabulary import InputKind, Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be done about an attachment now; without job and outcome it is too early to say."""
-
-    attachment: Attachment
-    device: DeviceVersion
-    decision: Decision
-    job: Job | None = None
-    outcome: Outcome | None = None
-    ending: Ending = field(default_factory=Ending)
-    look_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,28 +30,16 @@ class EvaluateStudy:
     Attributes:
         store: Transactions.
         connectors: Access to archives.
-        put_stack: Stores the descriptions of inputs.
-        rules: Compiled rules.
+        plan: Decides for every attachment.
         clock: Time.
-        region: Part of every job's id.
-        identity_key: Key of the patient fingerprint.
-        quiet: How long silence must last.
-        job_deadline_s: From the making of a job to its total deadline.
         retry_s: When to look again while the index is behind the archive.
-        max_study_age_days: Studies older than this by Study Date are history; None for no limit.
     """
 
     store: Store
     connectors: Connectors
-    put_stack: PutStack
-    rules: RuleBook
+    plan: PlanStudy
     clock: Clock
-    region: str
-    identity_key: bytes
-    quiet: Quiet
-    job_deadline_s: float
     retry_s: float
-    max_study_age_days: float | None
 
     async def __call__(self, name: str) -> None:
         """Look at the study and do what is due.
@@ -84,12 +55,8 @@ class EvaluateStudy:
         if view.has_arrivals or not await self._has_caught_up(view, now):
             await self._look_again(view.study, at=now + timedelta(seconds=self.retry_s))
             return
-        closing = closing_of(view.study, now=now, quiet=self.quiet)
-        plans = [
-            await self._plan(view, attachment, device, now=now, is_closing=closing.is_due)
-            for attachment, device in view.attachments
-            if self._is_concerned(view, attachment)
-        ]
+        closing = closing_of(view.study, now=now, quiet=self.plan.quiet)
+        plans = await self.plan(view, now=now, is_closing=closing.is_due)
         looks = [closing.look_at, *(plan.look_at for plan in plans if plan.look_at is not None)]
         crash.point("router.before_plan")
         await self.store.transact(
@@ -106,18 +73,6 @@ class EvaluateStudy:
         """Look at a study later, because it could not be looked at now."""
         study = await self.store.read(lambda transaction: transaction.studies.get(name))
         await self._look_again(study, at=self.clock.now() + timedelta(seconds=seconds))
-
-    def _is_concerned(self, view: View, attachment: Attachment) -> bool:
-        """Say whether the study is the attachment's business: its organisation, its archives, its time."""
-        study = view.study
-        if not attachment.looks_at(organisation=study.organisation, archives=view.archives):
-            return False
-        if became_complete_at(study, quiet=self.quiet) <= attachment.effective_from:
-            return False
-        made = parse_date(study.study_date)
-        if self.max_study_age_days is None or made is None:
-            return True
-        return (study.first_seen_at.date() - made).days <= self.max_study_age_days
 
     async def _look_again(self, study: Study, *, at: datetime | None) -> None:
         def note(transaction: Transaction) -> None:
@@ -139,89 +94,6 @@ class EvaluateStudy:
                 await self.store.transact(partial(_touch, archive=name, touched=touched, now=now))
                 return False
         return True
-
-    async def _plan(
-        self, view: View, attachment: Attachment, device: DeviceVersion, *, now: datetime, is_closing: bool
-    ) -> Plan:
-        stacks = view.stacks(attachment)
-        decision = decide(
-            self.rules.rules(attachment, device),
-            study=study_facts(view.study, stacks),
-            age_why=study_age(view.study).why,
-            stacks=stacks,
-        )
-        plan = Plan(attachment, device, decision)
-        match decision.verdict:
-            case NotEligible(ending=ending):
-                return replace(plan, outcome=Outcome.NOT_ELIGIBLE, ending=ending) if is_closing else plan
-            case Insufficient(ending=ending):
-                return replace(plan, outcome=Outcome.INSUFFICIENT, ending=ending) if is_closing else plan
-            case Matched() as matched:
-                ready_at = matched.latest_arrival_at + self.quiet.stack
-                if now < ready_at and not is_closing:
-                    return replace(plan, look_at=ready_at)
-                return replace(plan, job=await self._job(view, plan, matched, now))
-
-    async def _job(self, view: View, plan: Plan, matched: Matched, now: datetime) -> Job:
-        inputs = [
-            JobInput(
-                name=chosen.name,
-                kind=InputKind.STACK,
-                digest=await self.put_stack(chosen.stack.descriptor()),
-                archive=chosen.stack.archive,
-            )
-            for chosen in matched.chosen
-        ]
-        study, attachment, device = view.study, plan.attachment, plan.device
-        deadline = now + timedelta(seconds=self.job_deadline_s)
-        digests = tuple(item.digest for item in inputs)
-        name = self._job_id(plan, study.study, digests, run=1)
-        return Job(
-            job=name,
-            study=study.study,
-            revision=study.revision,
-            run=1,
-            grant=Grant(
-                job=name,
-                device=device.device,
-                version=device.version,
-                attachment=attachment.attachment,
-                attachment_revision=attachment.revision,
-                organisation=study.organisation,
-                mode=attachment.mode,
-                manifest_digest=device.manifest_digest,
-                model_digest=device.model_digest,
-                input_digests=digests,
-                valid_until=deadline,
-            ),
-            inputs=tuple(inputs),
-            pool=attachment.pool,
-            priority=attachment.priority,
-            attempt_limit_s=attachment.deadline_s,
-            destinations=attachment.shown_in,
-            issue=0,
-            patient_fingerprint=patient_fingerprint(
-                self.identity_key,
-                patient_id=study.patient.patient_id,
-                issuer=study.patient.issuer,
-                birth_date=study.patient.birth_date,
-                sex=study.patient.sex,
-            ),
-            facts=subject_facts(study, matched.chosen[0].stack),
-            created_at=now,
-            input_ready_at=matched.latest_arrival_at,
-            deadline=deadline,
-        )
-
-    def _job_id(self, plan: Plan, study: str, digests: tuple[str, ...], *, run: int) -> str:
-        return job_id(
-            region=self.region,
-            subject=f"studies/{study}",
-            attachment=plan.attachment.attachment,
-            input_digests=digests,
-            configuration=configuration_of(plan.device, plan.attachment),
-            run=run,
-        )
 
     def _carry_out(
         self,
@@ -305,7 +177,7 @@ class EvaluateStudy:
         while transaction.jobs.find(job.job) is not None:
             # The same input was worked on before and has been something else in between.
             run += 1
-            name = self._job_id(plan, job.study, job.grant.input_digests, run=run)
+            name = self.plan.work_id(plan, job.study, job.grant.input_digests, run=run)
             job = replace(job, job=name, run=run, grant=replace(job.grant, job=name))
         transaction.jobs.add(job)
         entry = HistoryEntry(
@@ -366,7 +238,7 @@ def _archive(transaction: Transaction, *, name: str) -> Archive:
 
 
 def _touch(transaction: Transaction, *, archive: str, touched: Sequence[Touched], now: datetime) -> None:
-    transaction.studies.touch(archive, touched, now=now, pause_s=0.0)
+    transaction.intake.touch(archive, touched, now=now, pause_s=0.0)
 
 
 def _is_same_work(existing: Job, wanted: Job) -> bool:

@@ -49,7 +49,7 @@ class FollowFeed:
             UpstreamUnavailableError: the archive is away; nothing is lost, call again.
         """
         name = archive.archive
-        cursor = await self.store.read(lambda transaction: transaction.studies.cursor(name))
+        cursor = await self.store.read(lambda transaction: transaction.intake.cursor(name))
         feed = await self.connectors.feed(archive)
         page = await feed.read(cursor)
         now = self.clock.now()
@@ -65,13 +65,13 @@ class FollowFeed:
     def _note(
         self, transaction: Transaction, *, name: str, touched: Collection[Touched], cursor: str, now: datetime
     ) -> None:
-        transaction.studies.touch(name, touched, now=now, pause_s=self.pause_s)
-        transaction.studies.move_cursor(name, cursor)
+        transaction.intake.touch(name, touched, now=now, pause_s=self.pause_s)
+        transaction.intake.move_cursor(name, cursor)
 
     async def _is_sweep_due(self, name: str, now: datetime) -> bool:
-        swept_at = await self.store.read(lambda transaction: transaction.studies.swept_at(name))
+        swept_at = await self.store.read(lambda transaction: transaction.intake.swept_at(name))
         if swept_at is None:
-            await self.store.transact(lambda transaction: transaction.studies.note_sweep(name, now))
+            await self.store.transact(lambda transaction: transaction.intake.note_sweep(name, now))
             return False
         return now - swept_at >= timedelta(seconds=self.sweep_every_s)
 
@@ -96,11 +96,11 @@ class FollowFeed:
             known = await self.store.read(partial(_series_of, archive=name, study_instance_uid=uid))
             touched = [Touched(uid, series_uid, now) for series_uid in sorted(series | set(known))]
             await self.store.transact(partial(self._touch, name=name, touched=touched, now=now))
-        await self.store.transact(lambda transaction: transaction.studies.note_sweep(name, now))
+        await self.store.transact(lambda transaction: transaction.intake.note_sweep(name, now))
         return len(different)
 
     def _touch(self, transaction: Transaction, *, name: str, touched: Collection[Touched], now: datetime) -> None:
-        transaction.studies.touch(name, touched, now=now, pause_s=0.0)
+        transaction.intake.touch(name, touched, now=now, pause_s=0.0)
 
     async def _different(self, name: str, held: Mapping[str, int]) -> Sequence[str]:
         different: list[str] = []
@@ -119,15 +119,15 @@ class FollowFeed:
 
 
 def _series_of(transaction: Transaction, *, archive: str, study_instance_uid: str) -> Sequence[str]:
-    return transaction.studies.series_of(archive, study_instance_uid)
+    return transaction.intake.series_of(archive, study_instance_uid)
 
 
 def _counts(transaction: Transaction, *, archive: str, uids: Sequence[str]) -> Mapping[str, int]:
-    return transaction.studies.counts(archive, uids)
+    return transaction.intake.counts(archive, uids)
 
 
 def _study_uids(transaction: Transaction, *, archive: str, after: str) -> Sequence[str]:
-    return transaction.studies.study_uids(archive, after=after, limit=_STUDIES_AT_ONCE)
+    return transaction.intake.study_uids(archive, after=after, limit=_STUDIES_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +195,7 @@ class IndexSeries:
                 transaction.studies.add(current)
             self._quarantine(transaction, current)
             transaction.studies.locate(study, archive.archive, at=arrival.arrived_at)
-        transaction.studies.settle(arrival)
+        transaction.intake.settle(arrival)
 
     def _store(
         self, transaction: Transaction, *, archive: Archive, arrival: Arrival, seen: Sequence[SeenInstance]
@@ -208,7 +208,7 @@ class IndexSeries:
         for study, instances in by_study.items():
             before = {item.header.sop_instance_uid: item for owner, item in known if owner == study}
             self._store_study(transaction, study, archive=archive, arrival=arrival, seen=instances, before=before)
-        transaction.studies.settle(arrival)
+        transaction.intake.settle(arrival)
 
     def _study_of(self, study_instance_uid: str, patient: Patient) -> str:
         return study_id(
@@ -239,7 +239,8 @@ class IndexSeries:
         for study, uids in gone.items():
             transaction.studies.remove_instances(study, archive, uids)
             current = transaction.studies.lock(study) if study in sources else None
-            if current is not None:
+            # Archives purge what is old: a deletion changes what is still being decided, and reopens nothing.
+            if current is not None and current.state is StudyState.OPEN:
                 self._reopen(transaction, current, at=current.last_arrival_at, reason="source instances were deleted")
 
     def _store_study(

@@ -279,7 +279,7 @@ class CheckArchive:
         return "QIDO-RS answers" + ("" if studies else "; no study is there yet")
 
     async def _feed(self, archive: Archive) -> str:
-        cursor = await self.store.read(lambda transaction: transaction.studies.cursor(archive.archive))
+        cursor = await self.store.read(lambda transaction: transaction.intake.cursor(archive.archive))
         feed = await self.connectors.feed(archive)
         page = await feed.read(cursor)
         return "the feed is up to date" if page.is_last and not page.touched else "the feed has more to read"

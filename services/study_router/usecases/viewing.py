@@ -47,7 +47,7 @@ def view_of(transaction: Transaction, study: Study) -> View:
         archives=tuple(transaction.studies.locations(study.study)),
         instances=tuple(transaction.studies.instances(study.study)),
         attachments=tuple(attachments),
-        has_arrivals=transaction.studies.has_arrivals(study.study_instance_uid),
+        has_arrivals=transaction.intake.has_arrivals(study.study_instance_uid),
     )
 
 

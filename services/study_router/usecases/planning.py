@@ -1,0 +1,162 @@
+"""What is to be done about a study for every attachment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from study_router.domain.ages import parse_date
+from study_router.domain.facts import study_age, study_facts, subject_facts
+from study_router.domain.matching import Decision, Insufficient, Matched, NotEligible, decide
+from study_router.domain.readiness import Quiet, became_complete_at
+from study_router.domain.registry import Attachment, DeviceVersion
+from study_router.domain.work import Ending, Job, JobInput
+from study_router.ports import PutStack
+from study_router.usecases.commands import configuration_of
+from study_router.usecases.viewing import RuleBook, View
+from udcmodel.grant import Grant
+from udcmodel.ids import job_id, patient_fingerprint
+from udcmodel.vocabulary import InputKind, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done about an attachment now; without job and outcome it is too early to say."""
+
+    attachment: Attachment
+    device: DeviceVersion
+    decision: Decision
+    job: Job | None = None
+    outcome: Outcome | None = None
+    ending: Ending = field(default_factory=Ending)
+    look_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStudy:
+    """Decide for every attachment that a study concerns.
+
+    Attributes:
+        put_stack: Stores the descriptions of inputs.
+        rules: Compiled rules.
+        region: Part of every job's id.
+        identity_key: Key of the patient fingerprint.
+        quiet: How long silence must last.
+        job_deadline_s: From the making of a job to its total deadline.
+        max_study_age_days: Studies older than this by Study Date are history; None for no limit.
+    """
+
+    put_stack: PutStack
+    rules: RuleBook
+    region: str
+    identity_key: bytes
+    quiet: Quiet
+    job_deadline_s: float
+    max_study_age_days: float | None
+
+    async def __call__(self, view: View, *, now: datetime, is_closing: bool) -> Sequence[Plan]:
+        """Plan for all attachments.
+
+        Raises:
+            UpstreamUnavailableError: the object store is away.
+        """
+        return [
+            await self._plan(view, attachment, device, now=now, is_closing=is_closing)
+            for attachment, device in view.attachments
+            if self._is_concerned(view, attachment)
+        ]
+
+    def _is_concerned(self, view: View, attachment: Attachment) -> bool:
+        """Say whether the study is the attachment's business: its organisation, its archives, its time."""
+        study = view.study
+        if not attachment.looks_at(organisation=study.organisation, archives=view.archives):
+            return False
+        if became_complete_at(study, quiet=self.quiet) <= attachment.effective_from:
+            return False
+        made = parse_date(study.study_date)
+        if self.max_study_age_days is None or made is None:
+            return True
+        return (study.first_seen_at.date() - made).days <= self.max_study_age_days
+
+    async def _plan(
+        self, view: View, attachment: Attachment, device: DeviceVersion, *, now: datetime, is_closing: bool
+    ) -> Plan:
+        stacks = view.stacks(attachment)
+        decision = decide(
+            self.rules.rules(attachment, device),
+            study=study_facts(view.study, stacks),
+            age_why=study_age(view.study).why,
+            stacks=stacks,
+        )
+        plan = Plan(attachment, device, decision)
+        match decision.verdict:
+            case NotEligible(ending=ending):
+                return replace(plan, outcome=Outcome.NOT_ELIGIBLE, ending=ending) if is_closing else plan
+            case Insufficient(ending=ending):
+                return replace(plan, outcome=Outcome.INSUFFICIENT, ending=ending) if is_closing else plan
+            case Matched() as matched:
+                ready_at = matched.latest_arrival_at + self.quiet.stack
+                if now < ready_at and not is_closing:
+                    return replace(plan, look_at=ready_at)
+                return replace(plan, job=await self._job(view, plan, matched, now))
+
+    async def _job(self, view: View, plan: Plan, matched: Matched, now: datetime) -> Job:
+        inputs = [
+            JobInput(
+                name=chosen.name,
+                kind=InputKind.STACK,
+                digest=await self.put_stack(chosen.stack.descriptor()),
+                archive=chosen.stack.archive,
+            )
+            for chosen in matched.chosen
+        ]
+        study, attachment, device = view.study, plan.attachment, plan.device
+        deadline = now + timedelta(seconds=self.job_deadline_s)
+        digests = tuple(item.digest for item in inputs)
+        name = self.work_id(plan, study.study, digests, run=1)
+        return Job(
+            job=name,
+            study=study.study,
+            revision=study.revision,
+            run=1,
+            grant=Grant(
+                job=name,
+                device=device.device,
+                version=device.version,
+                attachment=attachment.attachment,
+                attachment_revision=attachment.revision,
+                organisation=study.organisation,
+                mode=attachment.mode,
+                manifest_digest=device.manifest_digest,
+                model_digest=device.model_digest,
+                input_digests=digests,
+                valid_until=deadline,
+            ),
+            inputs=tuple(inputs),
+            pool=attachment.pool,
+            priority=attachment.priority,
+            attempt_limit_s=attachment.deadline_s,
+            destinations=attachment.shown_in,
+            issue=0,
+            patient_fingerprint=patient_fingerprint(
+                self.identity_key,
+                patient_id=study.patient.patient_id,
+                issuer=study.patient.issuer,
+                birth_date=study.patient.birth_date,
+                sex=study.patient.sex,
+            ),
+            facts=subject_facts(study, matched.chosen[0].stack),
+            created_at=now,
+            input_ready_at=matched.latest_arrival_at,
+            deadline=deadline,
+        )
+
+    def work_id(self, plan: Plan, study: str, digests: tuple[str, ...], *, run: int) -> str:
+        """Return the id of run ``run`` of the work that a plan asks for."""
+        return job_id(
+            region=self.region,
+            subject=f"studies/{study}",
+            attachment=plan.attachment.attachment,
+            input_digests=digests,
+            configuration=configuration_of(plan.device, plan.attachment),
+            run=run,
+        )

@@ -1,0 +1,133 @@
+"""Which phantom studies the reference devices would see, and why not the others."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from study_router.adapters.cel import CelCompiler
+from study_router.domain.facts import study_age, study_facts, subject_facts
+from study_router.domain.matching import Decision, Insufficient, Matched, NotEligible, compile_rules, decide
+from study_router.domain.stacks import Stack
+from study_router.domain.studies import Study, StudyState
+from udcmodel.manifest import parse
+from udcmodel.vocabulary import ErrorCategory
+from unit.study_router.phantoms import NOON, phantom, seen, stacks_of_phantom
+
+DEVICES = Path(__file__).parents[3] / "examples/devices"
+BRAIN = "ct-brain-hyperdensity"
+CHEST = "cxr-opacity"
+
+
+def study_of(name: str) -> Study:
+    first = seen([next(phantom(name).datasets())])[0]
+    return Study(
+        study="s",
+        study_instance_uid=phantom(name).uid,
+        patient=first.patient,
+        age=first.age,
+        study_date=first.study_date,
+        description=first.study_description,
+        organisation="1.2.643",
+        state=StudyState.OPEN,
+        revision=1,
+        version=1,
+        first_seen_at=NOON,
+        last_arrival_at=NOON,
+        due_at=None,
+    )
+
+
+def decided(device: str, name: str, *, rule: str = "", stacks: tuple[Stack, ...] | None = None) -> Decision:
+    manifest = parse((DEVICES / device / "manifest.yaml").read_bytes())
+    rules = compile_rules(manifest, rule=rule, compiler=CelCompiler())
+    study = study_of(name)
+    found = stacks_of_phantom(name) if stacks is None else stacks
+    return decide(rules, study=study_facts(study, found), age_why=study_age(study).why, stacks=found)
+
+
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [
+        (BRAIN, "axial"),
+        (BRAIN, "healthy"),
+        (BRAIN, "tilted-two-spacings"),
+        (BRAIN, "tilt-minus-25"),
+        (BRAIN, "reversed"),
+        (BRAIN, "shuffled-numbers"),
+        (BRAIN, "prone"),
+        (BRAIN, "odd-headers"),
+        (CHEST, "cr"),
+        (CHEST, "dx"),
+        (CHEST, "fluorography"),
+    ],
+)
+def test_a_device_sees_what_it_is_for(device: str, name: str) -> None:
+    verdict = decided(device, name).verdict
+    assert isinstance(verdict, Matched)
+    assert len(verdict.chosen) == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [(BRAIN, "mr"), (BRAIN, "dx"), (BRAIN, "enhanced"), (CHEST, "axial"), (CHEST, "mr")],
+)
+def test_a_device_is_not_shown_what_it_is_not_for(device: str, name: str) -> None:
+    verdict = decided(device, name).verdict
+    assert isinstance(verdict, NotEligible)
+    assert verdict.ending.reason == "NO_INPUT"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "category"),
+    [
+        ("gap", "GAP", ErrorCategory.NUMBER_OF_IMAGES),
+        ("duplicate-position", "DUPLICATES", ErrorCategory.SERIES),
+    ],
+)
+def test_images_that_a_device_cannot_use_are_insufficient(name: str, reason: str, category: ErrorCategory) -> None:
+    verdict = decided(BRAIN, name).verdict
+    assert isinstance(verdict, Insufficient)
+    assert (verdict.ending.reason, verdict.ending.category) == (reason, category)
+
+
+def test_of_a_routine_study_the_soft_volume_is_taken_and_every_stack_is_explained() -> None:
+    decision = decided(BRAIN, "routine")
+    assert isinstance(decision.verdict, Matched)
+    [chosen] = decision.verdict.chosen
+    assert chosen.stack.first.kernel == "SOFT"
+    assert len(decision.notes) == len(stacks_of_phantom("routine"))
+    assert sum("chosen" in note for note in decision.notes) == 1
+    assert any("excluded as LOCALIZER" in note for note in decision.notes)
+
+
+def test_the_choice_does_not_depend_on_the_order_of_stacks() -> None:
+    stacks = stacks_of_phantom("routine")
+    choices = []
+    for order in (stacks, tuple(reversed(stacks))):
+        verdict = decided(BRAIN, "routine", stacks=order).verdict
+        assert isinstance(verdict, Matched)
+        choices.append(verdict.chosen[0].stack.key)
+    assert len(set(choices)) == 1
+
+
+def test_a_fact_that_is_missing_in_a_stack_is_named() -> None:
+    [stack] = stacks_of_phantom("axial")
+    silent = replace(stack, headers=tuple(replace(header, body_part="") for header in stack.headers))
+    decision = decided(BRAIN, "axial", stacks=(silent,))
+    assert isinstance(decision.verdict, NotEligible)
+    [note] = decision.notes
+    assert note.endswith("stack.body_part is unknown")
+
+
+def test_the_rule_of_an_attachment_comes_after_the_purpose() -> None:
+    verdict = decided(BRAIN, "axial", rule="study.sex == 'F'").verdict
+    assert isinstance(verdict, NotEligible)
+    assert verdict.ending.detail.startswith("rule: ")
+    assert isinstance(decided(BRAIN, "axial", rule="study.sex == 'M'").verdict, Matched)
+
+
+def test_those_who_count_get_bands_and_models_and_nothing_that_names_the_patient() -> None:
+    facts = subject_facts(study_of("axial"), stacks_of_phantom("axial")[0])
+    assert (facts.age_band, facts.sex, facts.modality, facts.scanner_model) == ("60-64", "M", "CT", "Synthetic scanner")
+    assert phantom("axial").patient_id not in repr(facts)
