@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.watching import Watcher
-from faults.region_under_fault import until_dead
+from e2e.watching import Watcher, until_dead
 from region.stack import Region
 from region.story import current, is_settled
 from udc.events.v1 import job_pb2

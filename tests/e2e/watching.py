@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from cli.connection import Services, connected
 from cli.settings import Settings
 from region.objects import retrieve
+from region.service import ServiceProcess
 from region.stack import Region
 from region.story import Row, rows_of, studies_of
 from udc.router.v1 import jobs_pb2, studies_pb2
@@ -82,3 +83,18 @@ class Watcher:
 def read_all(paths: Sequence[Path]) -> list[Dataset]:
     """Read DICOM files."""
     return [pydicom.dcmread(path) for path in paths]
+
+
+async def until_dead(process: ServiceProcess, *, within_s: float = 60.0) -> None:
+    """Wait until a process has killed itself.
+
+    Raises:
+        AssertionError: it lives: the place at which it should die was never reached, and the test would show nothing.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            while process.running:  # noqa: ASYNC110 - a process sets no asyncio event
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        place = process.environment_changes.get("UDC_CRASH_AT")
+        raise AssertionError(f"{process.name} never passed {place}") from None

@@ -1,0 +1,129 @@
+"""A region in which things are killed, and what must be true of it afterwards."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from google.protobuf.message import Message
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from e2e.watching import Watcher
+from region.service import ServiceProcess
+from region.stack import Region
+from region.story import current, is_settled
+from udc.events.v1 import job_pb2, result_pb2
+from udc.router.v1 import studies_pb2
+from udckit import subjects
+from udckit.bus import BusSettings, connected
+from udckit.security.ca import files_in
+from udckit.security.identity import Service
+from udcphantom import LEFT_BLEED, Identity, Study, evenly, head, render_ct, scan
+
+ATTACHMENTS = 2
+DEVICE = "ct-brain-hyperdensity"
+RESULT_KINDS = Counter({"SR": 1, "SEG": 1, "SC": 1})
+
+Fact = TypeVar("Fact", bound=Message)
+
+
+def small_study(seed: int, *, description: str = "") -> Study:
+    """A head CT with a lesion, small enough to be sent by the dozen; each seed is another patient."""
+    geometry = scan(evenly(16, spacing=10.0), rows=64, columns=64, pixel_mm=(3.5, 3.5))
+    identity = Identity(patient_id=f"FAULT-{seed:05d}", accession_number=f"F{seed:05d}", study_description=description)
+    return render_ct(head([LEFT_BLEED]), geometry, identity=identity, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionUnderFault:
+    """Sends studies, kills things, and judges what is left.
+
+    Attributes:
+        region: What is broken.
+        folder: Where studies are drawn.
+        attachments: How many outcomes a study has.
+    """
+
+    region: Region
+    folder: Path
+    attachments: int = ATTACHMENTS
+
+    @property
+    def watcher(self) -> Watcher:
+        return Watcher(self.region)
+
+    def process(self, service: Service) -> ServiceProcess:
+        return {
+            Service.STUDY_ROUTER: self.region.router,
+            Service.MODEL_SERVING: self.region.serving,
+            Service.RESULT_ARCHIVER: self.region.archiver,
+        }[service]
+
+    async def send(self, seed: int, *, description: str = "") -> str:
+        """Send a study; return its Study Instance UID."""
+        study = small_study(seed, description=description)
+        await self.region.orthanc.store(study.write(self.folder / str(seed)))
+        return study.uid
+
+    async def settled(self, uids: Sequence[str]) -> Mapping[str, studies_pb2.Study]:
+        return await self.watcher.until(uids, lambda study: is_settled(study, attachments=self.attachments))
+
+    async def faults(self, uids: Sequence[str]) -> list[str]:
+        """Say what is lost or doubled among settled studies; an empty list is what a test wants."""
+        found = await self.settled(uids)
+        archived = Counter(event.job for event in await self.archived_events())
+        complaints: list[str] = []
+        for uid in uids:
+            study = found[uid]
+            by_device = Counter(outcome.device for outcome in current(study))
+            if any(count != 1 for count in by_device.values()):
+                complaints.append(f"{uid}: outcomes {dict(by_device)}")
+            outcome = next(item for item in current(study) if item.device == DEVICE)
+            if outcome.outcome != job_pb2.OUTCOME_ARCHIVED:
+                complaints.append(f"{uid}: {job_pb2.Outcome.Name(outcome.outcome)} {outcome.detail}")
+                continue
+            if archived[outcome.job] != 1:
+                complaints.append(f"{uid}: {archived[outcome.job]} times result.archived")
+            kinds = await self._result_kinds(uid)
+            if kinds != RESULT_KINDS:
+                complaints.append(f"{uid}: the archive holds {dict(kinds)}")
+            jobs = await self.watcher.jobs(study)
+            if len(jobs) != 1:
+                complaints.append(f"{uid}: {len(jobs)} jobs")
+        return complaints
+
+    async def archived_events(self) -> list[result_pb2.ResultArchived]:
+        """Read every ``result.archived`` in the stream, each message once."""
+        return await self.events(subjects.RESULT_ARCHIVED, result_pb2.ResultArchived)
+
+    async def events(self, subject: str, fact: type[Fact]) -> list[Fact]:
+        """Read every event of ``subject`` in the stream, each message once."""
+        tls = files_in(self.region.security, Service.PROVISIONER).client_context()
+        settings = BusSettings(servers=[self.region.nats_url], name=str(Service.PROVISIONER), tls=tls)
+        events: dict[int, Fact] = {}
+        async with connected(settings) as bus:
+            pulling = await bus.js.pull_subscribe(
+                subject,
+                stream=subjects.STREAM_EVENTS,
+                config=ConsumerConfig(ack_policy=AckPolicy.NONE),
+            )
+            while True:
+                try:
+                    messages = await pulling.fetch(100, timeout=0.5)
+                except TimeoutError:
+                    break
+                for message in messages:
+                    events[message.metadata.sequence.stream] = fact.FromString(message.data)
+            await pulling.unsubscribe()
+        return list(events.values())
+
+    async def _result_kinds(self, uid: str) -> Counter[str]:
+        url = f"{self.region.orthanc.dicomweb_url}/studies/{uid}/instances"
+        async with httpx.AsyncClient(auth=self.region.orthanc.credentials, timeout=30) as client:
+            answer = await client.get(url, headers={"Accept": "application/dicom+json"})
+            answer.raise_for_status()
+        modality = Counter(instance["00080060"]["Value"][0] for instance in answer.json())
+        # Secondary captures have the modality OT (PS3.3 C.8.6.1).
+        return Counter({"SR": modality["SR"], "SEG": modality["SEG"], "SC": modality["OT"]})
