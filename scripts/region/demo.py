@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Final
 
 import httpx
@@ -32,6 +33,8 @@ HOME: Final = Path(__file__).resolve().parents[2] / ".udc"
 TIMES: Final = Times(input_quiet_s=3.0, study_quiet_s=10.0)
 PATIENCE_S: Final = 240.0
 REPORTER_PATIENCE_S: Final = 30.0
+DETAIL_WIDTH: Final = 56
+"""`udc study explain` shows the whole sentence."""
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
@@ -192,7 +195,7 @@ def _show(studies: Sequence[Mapping[str, Any]], rows: Sequence[Row], saved: Mapp
             table.add_row(
                 study["name"],
                 row.device,
-                row.outcome if row.outcome == "ARCHIVED" else f"{row.outcome}: {row.detail}",
+                row.outcome if row.outcome == "ARCHIVED" else f"{row.outcome}: {shorten(row.detail, DETAIL_WIDTH)}",
                 "" if row.seconds_to_result is None else f"{row.seconds_to_result:.1f}",
                 " ".join(item.kind for item in row.objects),
                 _found(row, saved),

@@ -1,6 +1,7 @@
 """``udc study``: what arrived, what became of it, and why."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Final
 
 import typer
 
@@ -8,11 +9,17 @@ from cli import output
 from cli.connection import Services, call
 from cli.options import Json, new_request_id
 from cli.timeline import timeline_of
+from udc.events.v1 import job_pb2
 from udc.router.v1 import studies_pb2 as pb
 
 app = typer.Typer(help="Studies and their outcomes.", no_args_is_help=True)
 
 StudyName = Annotated[str, typer.Argument(help="Internal id or Study Instance UID.")]
+
+QUARANTINES: Final[Mapping[str, str]] = {
+    "TWO_PATIENTS": "two patients share this Study Instance UID: no device sees it until the archive is put right"
+}
+"""Why a study is in quarantine, in words."""
 
 
 @app.command("list")
@@ -55,6 +62,8 @@ def show(study: StudyName, *, json: Json = False) -> None:
         return
     state = output.word(pb.StudyState.Name(found.state), "STUDY_STATE_").lower()
     output.console.print(f"{found.study_instance_uid}\n  id {found.study}, {state}, revision {found.revision}")
+    if found.reason:
+        output.console.print(f"  {QUARANTINES.get(found.reason, found.reason)}")
     output.console.print(f"  in {', '.join(found.archives) or 'no archive'}; organisation {found.organisation}")
     output.table(
         "Stacks",
@@ -72,12 +81,14 @@ def show(study: StudyName, *, json: Json = False) -> None:
     )
     output.table(
         "Outcomes",
-        ["revision", "device", "version", "outcome", "reason", "job"],
+        ["revision", "device", "version", "outcome", "category", "reason", "job"],
         [
             [
+                str(item.revision),
                 item.device,
                 item.version,
                 output.outcome(item.outcome),
+                output.word(job_pb2.ErrorCategory.Name(item.category), "ERROR_CATEGORY_"),
                 item.detail or item.reason or "-",
                 item.job or "-",
             ]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from e2e.terminal import Terminal
 from e2e.watching import Watcher
 from region.commands import set_up
 from region.stack import Region, Times
@@ -28,3 +29,9 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
 def watcher(region: Region) -> Watcher:
     """Sees what a person with the command line sees."""
     return Watcher(region)
+
+
+@pytest.fixture(scope="module")
+def terminal(region: Region) -> Terminal:
+    """The terminal of an administrator."""
+    return Terminal(region, region.state / "token")

@@ -13,7 +13,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.pixels.utils import pixel_array
+from pydicom.pixels.utils import get_expected_length, pixel_array
 from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless
 
 from model_serving.domain.failure import Reason, RunFailedError
@@ -89,6 +89,7 @@ class Decoding:
         decode = _RELEASES_THE_GIL.get(dataset.file_meta.TransferSyntaxUID)
         with _unreadable():
             if decode is None:
+                _check_length(dataset)
                 for index, deliver in wanted:
                     pixels = pixel_array(dataset, index=index, raw=True)
                     deliver(pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
@@ -149,8 +150,29 @@ class Decoding:
                 raise failure
 
 
+def _check_length(dataset: Dataset) -> None:
+    """Refuse uncompressed pixels of another length than the header describes (PS3.5 8.1.1).
+
+    What is longer would be decoded without complaint: 16 bits that a header calls 8 look like twice as many pixels.
+    """
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    described = get_expected_length(dataset)
+    length = len(dataset.get("PixelData") or b"")
+    if length not in {described, described + described % 2}:
+        raise RunFailedError(
+            Reason.PIXELS_UNREADABLE, f"an image has {length} bytes of pixels; its header describes {described}"
+        )
+
+
 def _as_stored(decoded: NDArray[Any], *, bits: int, cell: np.dtype[Any]) -> NDArray[Any]:
     """Lay decoded values into cells as an uncompressed file has them, with the sign that the header declares."""
+    if decoded.dtype.itemsize > cell.itemsize:
+        raise RunFailedError(
+            Reason.PIXELS_UNREADABLE,
+            f"compressed pixels of an image take {8 * decoded.dtype.itemsize} bits; its header allocates "
+            f"{8 * cell.itemsize}",
+        )
     wide = decoded.astype(np.int32)
     if cell.kind == "i" and decoded.dtype.kind == "u":
         half = 1 << (bits - 1)

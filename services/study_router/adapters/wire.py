@@ -107,6 +107,7 @@ def study_to_proto(report: StudyReport) -> studies_pb2.Study:
         stacks=[_stack(stack, is_closed=study.state is StudyState.CLOSED) for stack in report.stacks],
         outcomes=[_outcome(outcome) for outcome in report.outcomes],
         trace_id=study.trace.split("-")[1] if study.trace else "",
+        reason=study.reason,
     )
 
 
@@ -136,6 +137,8 @@ def _outcome(outcome: CurrentOutcome) -> studies_pb2.StudyOutcome:
     )
     if outcome.outcome is not None:
         message.outcome = codec.OUTCOME_TO_PROTO[outcome.outcome]
+    if outcome.ending.category is not None:
+        message.category = codec.CATEGORY_TO_PROTO[outcome.ending.category]
     return message
 
 

@@ -49,6 +49,9 @@ _KERNELS: Final[Sequence[tuple[re.Pattern[str], str]]] = (
 )
 """Names of convolution kernels (0018,1210) of the large vendors; the first that matches decides."""
 
+_SLICES: Final = frozenset({"CT", "MR", "PT"})
+"""Modalities whose images are slices: without a position their orientation is not known."""
+
 
 def kernel_class(kernel: str) -> str:
     """Return ``SOFT``, ``BONE`` or ``LUNG``; empty for a kernel that is not known."""
@@ -80,7 +83,7 @@ def stack_facts(stack: Stack) -> dict[str, Any]:
         "body_part": part.value if part else None,
         "view": seen_from.value if seen_from else None,
         "laterality": header.laterality.upper() or None,
-        "orientation": geometry.orientation.value,
+        "orientation": None if header.modality in _SLICES and not header.position else geometry.orientation.value,
         "series_number": header.series_number,
         "description": header.series_description or None,
         "protocol": header.protocol or None,

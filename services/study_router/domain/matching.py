@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
-from typing import Any, Protocol, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 from study_router.domain.facts import stack_facts
 from study_router.domain.stacks import Stack
 from study_router.domain.work import Ending
 from udcmodel.geometry import GeometryPolicy, Objection, objections
 from udcmodel.manifest import GeometrySpec, ImageInput, Manifest
+
+_NAMED: Final = 3
+"""How many reasons are told where no stack can be an input; the explanation has all."""
 
 
 @unique
@@ -241,7 +244,8 @@ def _pick(
         else:
             notes.append(f"{label}: not selected by where")
     if not candidates:
-        return NotEligible(Ending(reason="NO_INPUT", detail=f"no stack of the study can be the input {name}"))
+        why = "; ".join(list(dict.fromkeys(notes))[-_NAMED:]) or name
+        return NotEligible(Ending(reason="NO_INPUT", detail=f"no stack of the study can be the input {why}"))
     latest = max(stack.last_arrival_at for stack in candidates)
     ranked = sorted(candidates, key=lambda stack: _rank(item, stack))
     accepted: list[Stack] = []
@@ -278,7 +282,8 @@ def _rank(item: CompiledInput, stack: Stack) -> tuple[Any, ...]:
 def _label(stack: Stack) -> str:
     header = stack.first
     number = "?" if header.series_number is None else header.series_number
-    return f"series {number} ({header.modality}, {len(stack.headers)} images)"
+    part = header.body_part or "no body part"
+    return f"series {number} ({header.modality}, {part}, {len(stack.headers)} images)"
 
 
 def policy_of(spec: GeometrySpec | None) -> GeometryPolicy:

@@ -77,3 +77,26 @@ def test_what_was_abandoned_is_not_decoded(pool: ThreadPoolExecutor) -> None:
     held.set()
     decoding.settle()
     assert received == []
+
+
+@pytest.mark.parametrize(("allocated", "length"), [(8, 8192), (32, 8192), (16, 7192), (16, 8194), (16, 0)])
+def test_uncompressed_pixels_of_another_length_than_described_are_refused(
+    pool: ThreadPoolExecutor, allocated: int, length: int
+) -> None:
+    dataset = render_ct(head(), scan(evenly(1, spacing=5.0))).instances[0].read()
+    dataset.BitsAllocated = allocated
+    dataset.PixelData = bytes(length)
+
+    with pytest.raises(RunFailedError, match=f"has {length} bytes of pixels; its header describes {512 * allocated}"):
+        Decoding(pool, longest_queue=1 << 20).frames(dataset, [(0, ignore)])
+
+
+def test_compressed_pixels_of_more_bits_than_allocated_are_refused(pool: ThreadPoolExecutor) -> None:
+    dataset = GOOD.read()
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    decoding = Decoding(pool, longest_queue=1 << 20)
+
+    decoding.frames(dataset, [(0, ignore)])
+
+    with pytest.raises(RunFailedError, match="take 16 bits; its header allocates 8"):
+        decoding.finish()

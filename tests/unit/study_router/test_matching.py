@@ -76,6 +76,7 @@ def test_a_device_is_not_shown_what_it_is_not_for(device: str, name: str) -> Non
     verdict = decided(device, name).verdict
     assert isinstance(verdict, NotEligible)
     assert verdict.ending.reason == "NO_INPUT"
+    assert "series " in verdict.ending.detail
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,13 @@ def test_facts_are_absent_where_nothing_is_known() -> None:
     assert facts["orientation"] == "PROJECTION"
 
 
+def test_the_orientation_of_a_slice_without_position_is_unknown() -> None:
+    header = Header(sop_class_uid="1", sop_instance_uid="2", series_instance_uid="3", modality="CT", rows=4, columns=4)
+    instance = StoredInstance(archive="hospital", instance_class=InstanceClass.SOURCE, header=header, arrived_at=NOON)
+    [stack] = build_stacks([instance], study_instance_uid="1", archives=["hospital"])
+    assert "orientation" not in stack_facts(stack)
+
+
 @pytest.mark.parametrize(
     ("kernel", "label"),
     [

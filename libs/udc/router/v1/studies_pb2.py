@@ -26,41 +26,41 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from udc.events.v1 import job_pb2 as udc_dot_events_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1budc/router/v1/studies.proto\x12\rudc.router.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17udc/events/v1/job.proto\"\xe5\x02\n\x05Study\x12\r\n\x05study\x18\x01 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x02 \x01(\t\x12\x14\n\x0corganisation\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.udc.router.v1.StudyState\x12\x10\n\x08revision\x18\x05 \x01(\r\x12\x10\n\x08\x61rchives\x18\x06 \x03(\t\x12\x31\n\rfirst_seen_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_arrival_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x06stacks\x18\t \x03(\x0b\x32\x14.udc.router.v1.Stack\x12-\n\x08outcomes\x18\n \x03(\x0b\x32\x1b.udc.router.v1.StudyOutcome\x12\x10\n\x08trace_id\x18\x0b \x01(\t\"\xa9\x01\n\x05Stack\x12\x1b\n\x13series_instance_uid\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x10\n\x08modality\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x05 \x01(\r\x12\x0e\n\x06\x63losed\x18\x06 \x01(\x08\x12\x18\n\x10slice_spacing_mm\x18\x07 \x01(\x01\x12\x10\n\x08\x65xcluded\x18\x08 \x01(\t\"\xdb\x01\n\x0cStudyOutcome\x12\x12\n\nattachment\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0b\n\x03job\x18\x04 \x01(\t\x12\'\n\x07outcome\x18\x05 \x01(\x0e\x32\x16.udc.events.v1.Outcome\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\r\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x12ListStudiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x1a\n\x12study_instance_uid\x18\x02 \x01(\t\"<\n\x13ListStudiesResponse\x12%\n\x07studies\x18\x01 \x03(\x0b\x32\x14.udc.router.v1.Study\" \n\x0fGetStudyRequest\x12\r\n\x05study\x18\x01 \x01(\t\"7\n\x10GetStudyResponse\x12#\n\x05study\x18\x01 \x01(\x0b\x32\x14.udc.router.v1.Study\"$\n\x13\x45xplainStudyRequest\x12\r\n\x05study\x18\x01 \x01(\t\"\xd1\x02\n\x14\x45xplainStudyResponse\x12\x45\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32/.udc.router.v1.ExplainStudyResponse.Explanation\x1aN\n\x06\x43lause\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nexpression\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x1a\xa1\x01\n\x0b\x45xplanation\x12\x12\n\nattachment\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x10\n\x08\x64\x65\x63ision\x18\x04 \x01(\t\x12;\n\x07\x63lauses\x18\x05 \x03(\x0b\x32*.udc.router.v1.ExplainStudyResponse.Clause\x12\x0e\n\x06stacks\x18\x06 \x03(\t\"9\n\x14\x43ompleteStudyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05study\x18\x02 \x01(\t\"<\n\x15\x43ompleteStudyResponse\x12#\n\x05study\x18\x01 \x01(\x0b\x32\x14.udc.router.v1.Study*t\n\nStudyState\x12\x1b\n\x17STUDY_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STUDY_STATE_OPEN\x10\x01\x12\x16\n\x12STUDY_STATE_CLOSED\x10\x02\x12\x1b\n\x17STUDY_STATE_QUARANTINED\x10\x03\x32\xe8\x02\n\x0eStudiesService\x12T\n\x0bListStudies\x12!.udc.router.v1.ListStudiesRequest\x1a\".udc.router.v1.ListStudiesResponse\x12K\n\x08GetStudy\x12\x1e.udc.router.v1.GetStudyRequest\x1a\x1f.udc.router.v1.GetStudyResponse\x12W\n\x0c\x45xplainStudy\x12\".udc.router.v1.ExplainStudyRequest\x1a#.udc.router.v1.ExplainStudyResponse\x12Z\n\rCompleteStudy\x12#.udc.router.v1.CompleteStudyRequest\x1a$.udc.router.v1.CompleteStudyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1budc/router/v1/studies.proto\x12\rudc.router.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17udc/events/v1/job.proto\"\xf5\x02\n\x05Study\x12\r\n\x05study\x18\x01 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x02 \x01(\t\x12\x14\n\x0corganisation\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.udc.router.v1.StudyState\x12\x10\n\x08revision\x18\x05 \x01(\r\x12\x10\n\x08\x61rchives\x18\x06 \x03(\t\x12\x31\n\rfirst_seen_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_arrival_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x06stacks\x18\t \x03(\x0b\x32\x14.udc.router.v1.Stack\x12-\n\x08outcomes\x18\n \x03(\x0b\x32\x1b.udc.router.v1.StudyOutcome\x12\x10\n\x08trace_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\"\xa9\x01\n\x05Stack\x12\x1b\n\x13series_instance_uid\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x10\n\x08modality\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x05 \x01(\r\x12\x0e\n\x06\x63losed\x18\x06 \x01(\x08\x12\x18\n\x10slice_spacing_mm\x18\x07 \x01(\x01\x12\x10\n\x08\x65xcluded\x18\x08 \x01(\t\"\x8b\x02\n\x0cStudyOutcome\x12\x12\n\nattachment\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0b\n\x03job\x18\x04 \x01(\t\x12\'\n\x07outcome\x18\x05 \x01(\x0e\x32\x16.udc.events.v1.Outcome\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\r\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x08\x63\x61tegory\x18\n \x01(\x0e\x32\x1c.udc.events.v1.ErrorCategory\"C\n\x12ListStudiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x1a\n\x12study_instance_uid\x18\x02 \x01(\t\"<\n\x13ListStudiesResponse\x12%\n\x07studies\x18\x01 \x03(\x0b\x32\x14.udc.router.v1.Study\" \n\x0fGetStudyRequest\x12\r\n\x05study\x18\x01 \x01(\t\"7\n\x10GetStudyResponse\x12#\n\x05study\x18\x01 \x01(\x0b\x32\x14.udc.router.v1.Study\"$\n\x13\x45xplainStudyRequest\x12\r\n\x05study\x18\x01 \x01(\t\"\xd1\x02\n\x14\x45xplainStudyResponse\x12\x45\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32/.udc.router.v1.ExplainStudyResponse.Explanation\x1aN\n\x06\x43lause\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nexpression\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x1a\xa1\x01\n\x0b\x45xplanation\x12\x12\n\nattachment\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x10\n\x08\x64\x65\x63ision\x18\x04 \x01(\t\x12;\n\x07\x63lauses\x18\x05 \x03(\x0b\x32*.udc.router.v1.ExplainStudyResponse.Clause\x12\x0e\n\x06stacks\x18\x06 \x03(\t\"9\n\x14\x43ompleteStudyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05study\x18\x02 \x01(\t\"<\n\x15\x43ompleteStudyResponse\x12#\n\x05study\x18\x01 \x01(\x0b\x32\x14.udc.router.v1.Study*t\n\nStudyState\x12\x1b\n\x17STUDY_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STUDY_STATE_OPEN\x10\x01\x12\x16\n\x12STUDY_STATE_CLOSED\x10\x02\x12\x1b\n\x17STUDY_STATE_QUARANTINED\x10\x03\x32\xe8\x02\n\x0eStudiesService\x12T\n\x0bListStudies\x12!.udc.router.v1.ListStudiesRequest\x1a\".udc.router.v1.ListStudiesResponse\x12K\n\x08GetStudy\x12\x1e.udc.router.v1.GetStudyRequest\x1a\x1f.udc.router.v1.GetStudyResponse\x12W\n\x0c\x45xplainStudy\x12\".udc.router.v1.ExplainStudyRequest\x1a#.udc.router.v1.ExplainStudyResponse\x12Z\n\rCompleteStudy\x12#.udc.router.v1.CompleteStudyRequest\x1a$.udc.router.v1.CompleteStudyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'udc.router.v1.studies_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STUDYSTATE']._serialized_start=1579
-  _globals['_STUDYSTATE']._serialized_end=1695
+  _globals['_STUDYSTATE']._serialized_start=1643
+  _globals['_STUDYSTATE']._serialized_end=1759
   _globals['_STUDY']._serialized_start=105
-  _globals['_STUDY']._serialized_end=462
-  _globals['_STACK']._serialized_start=465
-  _globals['_STACK']._serialized_end=634
-  _globals['_STUDYOUTCOME']._serialized_start=637
-  _globals['_STUDYOUTCOME']._serialized_end=856
-  _globals['_LISTSTUDIESREQUEST']._serialized_start=858
-  _globals['_LISTSTUDIESREQUEST']._serialized_end=925
-  _globals['_LISTSTUDIESRESPONSE']._serialized_start=927
-  _globals['_LISTSTUDIESRESPONSE']._serialized_end=987
-  _globals['_GETSTUDYREQUEST']._serialized_start=989
-  _globals['_GETSTUDYREQUEST']._serialized_end=1021
-  _globals['_GETSTUDYRESPONSE']._serialized_start=1023
-  _globals['_GETSTUDYRESPONSE']._serialized_end=1078
-  _globals['_EXPLAINSTUDYREQUEST']._serialized_start=1080
-  _globals['_EXPLAINSTUDYREQUEST']._serialized_end=1116
-  _globals['_EXPLAINSTUDYRESPONSE']._serialized_start=1119
-  _globals['_EXPLAINSTUDYRESPONSE']._serialized_end=1456
-  _globals['_EXPLAINSTUDYRESPONSE_CLAUSE']._serialized_start=1214
-  _globals['_EXPLAINSTUDYRESPONSE_CLAUSE']._serialized_end=1292
-  _globals['_EXPLAINSTUDYRESPONSE_EXPLANATION']._serialized_start=1295
-  _globals['_EXPLAINSTUDYRESPONSE_EXPLANATION']._serialized_end=1456
-  _globals['_COMPLETESTUDYREQUEST']._serialized_start=1458
-  _globals['_COMPLETESTUDYREQUEST']._serialized_end=1515
-  _globals['_COMPLETESTUDYRESPONSE']._serialized_start=1517
-  _globals['_COMPLETESTUDYRESPONSE']._serialized_end=1577
-  _globals['_STUDIESSERVICE']._serialized_start=1698
-  _globals['_STUDIESSERVICE']._serialized_end=2058
+  _globals['_STUDY']._serialized_end=478
+  _globals['_STACK']._serialized_start=481
+  _globals['_STACK']._serialized_end=650
+  _globals['_STUDYOUTCOME']._serialized_start=653
+  _globals['_STUDYOUTCOME']._serialized_end=920
+  _globals['_LISTSTUDIESREQUEST']._serialized_start=922
+  _globals['_LISTSTUDIESREQUEST']._serialized_end=989
+  _globals['_LISTSTUDIESRESPONSE']._serialized_start=991
+  _globals['_LISTSTUDIESRESPONSE']._serialized_end=1051
+  _globals['_GETSTUDYREQUEST']._serialized_start=1053
+  _globals['_GETSTUDYREQUEST']._serialized_end=1085
+  _globals['_GETSTUDYRESPONSE']._serialized_start=1087
+  _globals['_GETSTUDYRESPONSE']._serialized_end=1142
+  _globals['_EXPLAINSTUDYREQUEST']._serialized_start=1144
+  _globals['_EXPLAINSTUDYREQUEST']._serialized_end=1180
+  _globals['_EXPLAINSTUDYRESPONSE']._serialized_start=1183
+  _globals['_EXPLAINSTUDYRESPONSE']._serialized_end=1520
+  _globals['_EXPLAINSTUDYRESPONSE_CLAUSE']._serialized_start=1278
+  _globals['_EXPLAINSTUDYRESPONSE_CLAUSE']._serialized_end=1356
+  _globals['_EXPLAINSTUDYRESPONSE_EXPLANATION']._serialized_start=1359
+  _globals['_EXPLAINSTUDYRESPONSE_EXPLANATION']._serialized_end=1520
+  _globals['_COMPLETESTUDYREQUEST']._serialized_start=1522
+  _globals['_COMPLETESTUDYREQUEST']._serialized_end=1579
+  _globals['_COMPLETESTUDYRESPONSE']._serialized_start=1581
+  _globals['_COMPLETESTUDYRESPONSE']._serialized_end=1641
+  _globals['_STUDIESSERVICE']._serialized_start=1762
+  _globals['_STUDIESSERVICE']._serialized_end=2122
 # @@protoc_insertion_point(module_scope)

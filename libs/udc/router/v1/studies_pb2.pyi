@@ -23,7 +23,7 @@ STUDY_STATE_CLOSED: StudyState
 STUDY_STATE_QUARANTINED: StudyState
 
 class Study(_message.Message):
-    __slots__ = ("study", "study_instance_uid", "organisation", "state", "revision", "archives", "first_seen_at", "last_arrival_at", "stacks", "outcomes", "trace_id")
+    __slots__ = ("study", "study_instance_uid", "organisation", "state", "revision", "archives", "first_seen_at", "last_arrival_at", "stacks", "outcomes", "trace_id", "reason")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     STUDY_INSTANCE_UID_FIELD_NUMBER: _ClassVar[int]
     ORGANISATION_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class Study(_message.Message):
     STACKS_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     study: str
     study_instance_uid: str
     organisation: str
@@ -46,7 +47,8 @@ class Study(_message.Message):
     stacks: _containers.RepeatedCompositeFieldContainer[Stack]
     outcomes: _containers.RepeatedCompositeFieldContainer[StudyOutcome]
     trace_id: str
-    def __init__(self, study: _Optional[str] = ..., study_instance_uid: _Optional[str] = ..., organisation: _Optional[str] = ..., state: _Optional[_Union[StudyState, str]] = ..., revision: _Optional[int] = ..., archives: _Optional[_Iterable[str]] = ..., first_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_arrival_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stacks: _Optional[_Iterable[_Union[Stack, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[StudyOutcome, _Mapping]]] = ..., trace_id: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, study: _Optional[str] = ..., study_instance_uid: _Optional[str] = ..., organisation: _Optional[str] = ..., state: _Optional[_Union[StudyState, str]] = ..., revision: _Optional[int] = ..., archives: _Optional[_Iterable[str]] = ..., first_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_arrival_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stacks: _Optional[_Iterable[_Union[Stack, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[StudyOutcome, _Mapping]]] = ..., trace_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Stack(_message.Message):
     __slots__ = ("series_instance_uid", "key", "modality", "description", "frame_count", "closed", "slice_spacing_mm", "excluded")
@@ -69,7 +71,7 @@ class Stack(_message.Message):
     def __init__(self, series_instance_uid: _Optional[str] = ..., key: _Optional[str] = ..., modality: _Optional[str] = ..., description: _Optional[str] = ..., frame_count: _Optional[int] = ..., closed: _Optional[bool] = ..., slice_spacing_mm: _Optional[float] = ..., excluded: _Optional[str] = ...) -> None: ...
 
 class StudyOutcome(_message.Message):
-    __slots__ = ("attachment", "device", "version", "job", "outcome", "reason", "detail", "revision", "decided_at")
+    __slots__ = ("attachment", "device", "version", "job", "outcome", "reason", "detail", "revision", "decided_at", "category")
     ATTACHMENT_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +81,7 @@ class StudyOutcome(_message.Message):
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
     attachment: str
     device: str
     version: str
@@ -88,7 +91,8 @@ class StudyOutcome(_message.Message):
     detail: str
     revision: int
     decided_at: _timestamp_pb2.Timestamp
-    def __init__(self, attachment: _Optional[str] = ..., device: _Optional[str] = ..., version: _Optional[str] = ..., job: _Optional[str] = ..., outcome: _Optional[_Union[_job_pb2.Outcome, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., revision: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    category: _job_pb2.ErrorCategory
+    def __init__(self, attachment: _Optional[str] = ..., device: _Optional[str] = ..., version: _Optional[str] = ..., job: _Optional[str] = ..., outcome: _Optional[_Union[_job_pb2.Outcome, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., revision: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., category: _Optional[_Union[_job_pb2.ErrorCategory, str]] = ...) -> None: ...
 
 class ListStudiesRequest(_message.Message):
     __slots__ = ("page_size", "study_instance_uid")
