@@ -32,6 +32,7 @@ def pick(
     waiting: Sequence[Waiting],
     *,
     free: int,
+    most: int,
     working: Mapping[str, int],
     now: datetime,
     batch_ageing: timedelta,
@@ -41,6 +42,7 @@ def pick(
     Args:
         waiting: Jobs of one pool; at least the ``free`` oldest of each attachment and priority.
         free: Free slots of the pool.
+        most: How many jobs of one attachment workers may have, so that a device that hangs leaves room for others.
         working: How many jobs of each attachment a worker of the pool has already.
         now: Current time.
         batch_ageing: When batch work counts as routine.
@@ -55,12 +57,12 @@ def pick(
     share = dict(working)
     chosen: list[str] = []
     for rank in sorted(lines):
-        by_attachment = lines[rank]
+        by_attachment = {name: line for name, line in lines[rank].items() if share.get(name, 0) < most}
         while by_attachment and len(chosen) < free:
             # The attachment with the least work in hand goes next; between equals the longest wait.
             name = min(by_attachment, key=lambda name: (share.get(name, 0), by_attachment[name][0].since, name))
             chosen.append(by_attachment[name].pop(0).job)
             share[name] = share.get(name, 0) + 1
-            if not by_attachment[name]:
+            if not by_attachment[name] or share[name] >= most:
                 del by_attachment[name]
     return chosen

@@ -56,6 +56,7 @@ class DispatchJobs:
         chosen = pick(
             transaction.jobs.waiting(pool, now=now, each=free),
             free=free,
+            most=max(1, slots - 1),
             working=working,
             now=now,
             batch_ageing=timedelta(seconds=self.batch_ageing_s),

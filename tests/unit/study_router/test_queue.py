@@ -17,8 +17,8 @@ def waiting(name: str, attachment: str = "a", priority: Priority = Priority.ROUT
     return Waiting(name, attachment, priority, NOON - timedelta(minutes=minutes))
 
 
-def picked(jobs: list[Waiting], *, free: int, working: Mapping[str, int] | None = None) -> list[str]:
-    return pick(jobs, free=free, working=working or {}, now=NOON, batch_ageing=HOUR)
+def picked(jobs: list[Waiting], *, free: int, most: int = 99, working: Mapping[str, int] | None = None) -> list[str]:
+    return pick(jobs, free=free, most=most, working=working or {}, now=NOON, batch_ageing=HOUR)
 
 
 def test_urgent_goes_before_routine_before_batch() -> None:
@@ -66,3 +66,10 @@ def test_never_more_than_free_never_twice_and_nothing_is_left_while_there_is_roo
     jobs = [waiting(str(number), *line) for number, line in enumerate(lines)]
     chosen = picked(jobs, free=free)
     assert len(chosen) == len(set(chosen)) == min(free, len(jobs))
+
+
+def test_one_attachment_never_takes_the_whole_pool() -> None:
+    jobs = [waiting(f"first {number}", "first", minutes=30 - number) for number in range(3)]
+    assert picked(jobs, free=3, most=2) == ["first 0", "first 1"]
+    assert picked(jobs, free=1, most=2, working={"first": 2}) == []
+    assert picked([*jobs, waiting("other", "second")], free=3, most=2) == ["first 0", "other", "first 1"]
