@@ -13,6 +13,7 @@ import cel
 
 from study_router.domain.matching import Answer, Condition, Preference, Scope, Truth
 from study_router.domain.rule_facts import BOOL, NUMBERS
+from study_router.domain.rule_parts import conjuncts
 from study_router.domain.rule_types import RuleError, check_rule
 
 _EVALUATION_ERRORS = (KeyError, TypeError, ValueError, RuntimeError)
@@ -26,6 +27,7 @@ class CelCondition:
     program: cel.Program
     scope: Scope
     asks_for: tuple[str, ...]
+    parts: tuple[tuple[str, cel.Program], ...]
 
     def of(self, facts: Mapping[str, Any]) -> Answer:
         """Return what the rule is."""
@@ -36,7 +38,9 @@ class CelCondition:
             absent = [f"{self.scope.value}.{name}" for name in self.asks_for if name not in known]
             # Its types were checked: without an absent fact it is arithmetic, such as an index beyond the end.
             return Answer(Truth.UNKNOWN, ", ".join(absent) or "the value")
-        return Answer(Truth.TRUE if value is True else Truth.FALSE)
+        if value is True:
+            return Answer(Truth.TRUE)
+        return Answer(Truth.FALSE, failing=tuple(source for source, part in self.parts if _is_false(part, facts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class CelCompiler:
         checked = check_rule(expression, scope=scope, name=name)
         if checked.type != BOOL:
             raise RuleError(f"{name}: position 1: the rule must be bool, not {checked.type}")
-        return CelCondition(expression, _compiled(expression, name), scope, checked.facts)
+        parts = tuple((part, _compiled(part, name)) for part in conjuncts(expression))
+        return CelCondition(expression, _compiled(expression, name), scope, checked.facts, parts)
 
     def preference(self, expression: str, *, scope: Scope, name: str) -> Preference:
         """Compile a rule that must be a number."""
@@ -69,6 +74,13 @@ class CelCompiler:
         if checked.type not in NUMBERS:
             raise RuleError(f"{name}: position 1: the rule must be a number, not {checked.type}")
         return CelPreference(_compiled(expression, name))
+
+
+def _is_false(part: cel.Program, facts: Mapping[str, Any]) -> bool:
+    try:
+        return part.execute(dict(facts)) is False
+    except _EVALUATION_ERRORS:
+        return False
 
 
 def _compiled(expression: str, name: str) -> cel.Program:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import httpx
 
-from study_router.adapters.headers import integer, patient_of, seen_instance, text
+from study_router.adapters.dicom_json import integer, text
+from study_router.adapters.headers import patient_of, seen_instance
 from study_router.domain.studies import Patient, SeenInstance
 from study_router.ports import StudyCount
 from udckit.errors import UpstreamUnavailableError

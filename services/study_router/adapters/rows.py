@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
-from study_router.domain.instances import Header
+from study_router.domain.instances import Frame, Header
 from study_router.domain.work import Ending, JobInput
 from udcmodel.grant import Certificate, Grant
 from udcmodel.vocabulary import ErrorCategory, InputKind, Mode
 
 _CHUNK: Final = 500
 _DEFAULTS: Final = {field.name: field.default for field in fields(Header)}
+_FRAME_DEFAULTS: Final = {field.name: field.default for field in fields(Frame)}
 _TUPLES: Final = frozenset({"image_type", "position", "row_direction", "column_direction", "pixel_spacing"})
 
 
@@ -78,17 +79,27 @@ def certificate_from_json(value: Mapping[str, Any] | None) -> Certificate | None
 
 def header_to_json(header: Header) -> dict[str, Any]:
     """Return a header as plain values; what has its default is left out, because there are millions of rows."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, default in _DEFAULTS.items()
-        if (value := getattr(header, name)) != default
-    }
+    return _plain(header, _DEFAULTS)
 
 
 def header_from_json(value: Mapping[str, Any]) -> Header:
     """Undo ``header_to_json``."""
-    fields_of: dict[str, Any] = {name: tuple(item) if name in _TUPLES else item for name, item in value.items()}
-    return Header(**fields_of)
+    frames = tuple(Frame(**_with_tuples(frame)) for frame in value.get("frames", ()))
+    return Header(**{**_with_tuples(value), "frames": frames})
+
+
+def _plain(part: Header | Frame, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: [_plain(item, _FRAME_DEFAULTS) if isinstance(item, Frame) else item for item in value]
+        if isinstance(value, tuple)
+        else value
+        for name, default in defaults.items()
+        if (value := getattr(part, name)) != default
+    }
+
+
+def _with_tuples(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(item) if name in _TUPLES else item for name, item in value.items()}
 
 
 def ending_from(row: Row[Any]) -> Ending:

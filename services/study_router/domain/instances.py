@@ -1,7 +1,7 @@
 """What an instance in the archive is to us, decided when it arrives."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum, unique
 from typing import Final
 
@@ -25,10 +25,36 @@ class InstanceClass(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What a multi-frame image says about one frame, or about all of them; None where it says nothing."""
+
+    position: Vector | None = None
+    row_direction: Vector | None = None
+    column_direction: Vector | None = None
+    pixel_spacing: tuple[float, float] | None = None
+    slice_thickness: float | None = None
+    image_type: tuple[str, ...] | None = None
+    kernel: str | None = None
+    kvp: float | None = None
+    echo_time: float | None = None
+    b_value: float | None = None
+    stack_id: str | None = None
+    temporal_position: int | None = None
+    acquisition_number: int | None = None
+    acquisition_time: str | None = None
+
+    def over(self, header: "Header") -> "Header":
+        """Return ``header`` with what is said here in place of what it says."""
+        said = {item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None}
+        return replace(header, **said) if said else header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """What is kept of an instance's header. Absent attributes are None or empty; values are as sent, stripped.
 
-    Patient identity is not part of it: it belongs to the study.
+    Patient identity is not part of it: it belongs to the study. Of a multi-frame image it holds what all frames share;
+    ``frames`` holds what differs, one for each frame.
     """
 
     sop_class_uid: str
@@ -66,6 +92,19 @@ class Header:
     photometric: str = ""
     presentation_intent: str = ""
     burned_in: str = ""
+    is_made_from_images: bool = False
+    stack_id: str = ""
+    frame_number: int = 1
+    frames: tuple[Frame, ...] = ()
+
+    def images(self) -> tuple["Header", ...]:
+        """Return one header for each frame; only this one where the frames have no place of their own."""
+        if len(self.frames) != self.number_of_frames or any(frame.position is None for frame in self.frames):
+            return (self,)
+        whole = replace(self, frames=(), number_of_frames=1)
+        return tuple(
+            replace(frame.over(whole), frame_number=number) for number, frame in enumerate(self.frames, start=1)
+        )
 
 
 STRUCTURED_REPORT_ROOT: Final = "1.2.840.10008.5.1.4.1.1.88."

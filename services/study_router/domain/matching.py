@@ -7,7 +7,7 @@ from enum import StrEnum, unique
 from typing import Any, Final, Protocol, assert_never
 
 from study_router.domain.facts import stack_facts
-from study_router.domain.stacks import Stack
+from study_router.domain.stacks import Exclusion, Stack
 from study_router.domain.work import Ending
 from udcmodel.geometry import GeometryPolicy, Objection, objections
 from udcmodel.manifest import GeometrySpec, ImageInput, Manifest
@@ -27,10 +27,11 @@ class Truth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a rule is for given facts; ``why`` names what is unknown."""
+    """What a rule is for given facts; ``why`` names what is unknown, ``failing`` the parts that are false."""
 
     truth: Truth
     why: str = ""
+    failing: tuple[str, ...] = ()
 
 
 @unique
@@ -242,7 +243,7 @@ def _pick(
         elif answer.truth is Truth.UNKNOWN:
             notes.append(f"{label}: {answer.why} is unknown")
         else:
-            notes.append(f"{label}: not selected by where")
+            notes.append(f"{label}: not selected, false is " + "; ".join(answer.failing))
     if not candidates:
         why = "; ".join(list(dict.fromkeys(notes))[-_NAMED:]) or name
         return NotEligible(Ending(reason="NO_INPUT", detail=f"no stack of the study can be the input {why}"))
@@ -264,26 +265,38 @@ def _pick(
         )
     taken = accepted if item.spec.cardinality == "each" else accepted[:1]
     for stack in accepted:
-        notes.append(f"{name}: {_label(stack)}: " + ("chosen" if stack in taken else "another stack is preferred"))
+        notes.append(f"{name}: {_label(stack)}: " + ("chosen" if stack in taken else _why_not(item, stack, taken[0])))
     return [Chosen(name, stack) for stack in taken], latest
 
 
 def _rank(item: CompiledInput, stack: Stack) -> tuple[Any, ...]:
-    """Order by preferences, larger first and unknown last; then by series, so that the choice is always the same."""
-    facts = {"stack": stack_facts(stack)}
-    numbers: list[tuple[int, float]] = []
-    for preference in item.prefer:
-        value = preference.of(facts)
-        numbers.append((1, 0.0) if value is None else (0, -value))
+    """Order by preferences, larger first and unknown last; then as scanned, so that the choice is always the same."""
+    numbers = [(1, 0.0) if value is None else (0, -value) for value in _preferences(item, stack)]
     number = stack.first.series_number
-    return (numbers, number if number is not None else 1 << 31, stack.key)
+    return (numbers, number if number is not None else 1 << 31, stack.scanned, stack.key)
+
+
+def _preferences(item: CompiledInput, stack: Stack) -> list[float | None]:
+    facts = {"stack": stack_facts(stack)}
+    return [preference.of(facts) for preference in item.prefer]
+
+
+def _why_not(item: CompiledInput, stack: Stack, taken: Stack) -> str:
+    """Say what put ``taken`` before ``stack``."""
+    values = zip(item.spec.prefer, _preferences(item, taken), _preferences(item, stack), strict=True)
+    for expression, better, worse in values:
+        if better != worse:
+            shown = " instead of ".join("unknown" if value is None else f"{value:g}" for value in (better, worse))
+            return f"{_label(taken)} is preferred by {expression}: {shown}"
+    return f"{_label(taken)} is as good and was scanned first"
 
 
 def _label(stack: Stack) -> str:
     header = stack.first
     number = "?" if header.series_number is None else header.series_number
+    unit = "objects" if stack.exclusion is Exclusion.DERIVED_OBJECT else "images"
     part = header.body_part or "no body part"
-    return f"series {number} ({header.modality}, {part}, {len(stack.headers)} images)"
+    return f"series {number} ({header.modality}, {part}, {len(stack.headers)} {unit})"
 
 
 def policy_of(spec: GeometrySpec | None) -> GeometryPolicy:

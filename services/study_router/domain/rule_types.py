@@ -28,7 +28,7 @@ class _Token:
     position: int
 
 
-_TOKENS: Final = re.compile(
+TOKENS: Final = re.compile(
     r"""
     (?P<space>\s+)
   | (?P<double>\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)
@@ -96,7 +96,7 @@ class _Checker:
         tokens: list[_Token] = []
         position = 0
         while position < len(expression):
-            match = _TOKENS.match(expression, position)
+            match = TOKENS.match(expression, position)
             if match is None:
                 raise self._error(_Token("", "", position), f"{expression[position]!r} cannot be read")
             kind = match.lastgroup or ""

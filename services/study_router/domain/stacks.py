@@ -29,11 +29,18 @@ class Exclusion(StrEnum):
     BURNED_IN = "BURNED_IN"
     NO_PIXELS = "NO_PIXELS"
     MULTI_FRAME = "MULTI_FRAME"
-    """Several frames in one object; their places are not read."""
+    """Several frames in one object that does not say where each of them lies."""
+    DERIVED_IMAGE = "DERIVED_IMAGE"
+    """Made from other images, by a workstation or by another device."""
+    COLOUR = "COLOUR"
+    """Painted over: such a modality measures one value for each pixel."""
+    DERIVED_OBJECT = "DERIVED_OBJECT"
+    """A report, segmentation, presentation state or key object of somebody else."""
 
 
 _REFORMATS: Final = frozenset(
     {"MPR", "MIP", "MINIP", "MNIP", "CPR", "VRT", "VR", "SSD", "REFORMATTED", "PROJECTION IMAGE", "THIN_MIP", "3D"}
+    | {"RESAMPLED", "MAXIMUM", "MINIMUM"}
 )
 _BOLUS: Final = re.compile(
     r"monitoring|bolus|smart ?prep|sure ?start|tracker|болюс|мониторинг", re.IGNORECASE | re.UNICODE
@@ -50,7 +57,7 @@ class Stack:
         key: Stable name inside the study.
         archive: Archive from which it is taken.
         study_instance_uid: (0020,000D).
-        headers: In the order of ``geometry``: along the normal.
+        headers: One for each frame, in the order of ``geometry``: along the normal.
         geometry: Where the images lie; indices are those of ``headers``.
         exclusion: Why it is no input, or None.
         last_arrival_at: When its latest image came.
@@ -74,6 +81,19 @@ class Stack:
         """(0020,000E)."""
         return self.first.series_instance_uid
 
+    @property
+    def scanned(self) -> tuple[int, int, str, int]:
+        """Which scan of its series it is, as far as headers say; an earlier one is smaller."""
+        return min(
+            (
+                header.temporal_position or 0,
+                header.acquisition_number or 0,
+                header.acquisition_time,
+                header.instance_number or 0,
+            )
+            for header in self.headers
+        )
+
     def descriptor(self) -> StackDescriptor:
         """Return the stack as a job's input."""
         return StackDescriptor(
@@ -83,15 +103,16 @@ class Stack:
             modality=self.first.modality,
             frame_of_reference_uid=self.first.frame_of_reference_uid,
             frames=tuple(frame_of(header) for header in self.headers),
-            instance_count=len(self.headers),
+            instance_count=len({header.sop_instance_uid for header in self.headers}),
         )
 
 
 def frame_of(header: Header) -> StackFrame:
-    """Return the image plane of a single-frame image."""
+    """Return the image plane of a frame."""
     return StackFrame(
         sop_class_uid=header.sop_class_uid,
         sop_instance_uid=header.sop_instance_uid,
+        frame_number=header.frame_number,
         rows=header.rows,
         columns=header.columns,
         position=header.position,
@@ -104,7 +125,9 @@ def frame_of(header: Header) -> StackFrame:
 def build_stacks(
     instances: Iterable[StoredInstance], *, study_instance_uid: str, archives: Sequence[str]
 ) -> tuple[Stack, ...]:
-    """Build the stacks of a study from its source instances.
+    """Build the stacks of a study: those of its images, and one for each series of others' derived objects.
+
+    Derived objects are never an input; they are among the stacks so that every decision accounts for every series.
 
     Every series is taken from the archive that holds most of it; between equals from the one that showed the study
     first, so that a copy in a second archive changes nothing.
@@ -114,27 +137,37 @@ def build_stacks(
         study_instance_uid: (0020,000D).
         archives: Archives that may be read, first seen first.
     """
-    by_series: dict[str, dict[str, list[StoredInstance]]] = {}
+    by_series: dict[tuple[str, bool], dict[str, list[StoredInstance]]] = {}
     for instance in instances:
-        if instance.instance_class is InstanceClass.SOURCE and instance.archive in archives:
-            series = by_series.setdefault(instance.header.series_instance_uid, {})
+        if instance.instance_class is not InstanceClass.OWN_RESULT and instance.archive in archives:
+            is_source = instance.instance_class is InstanceClass.SOURCE
+            series = by_series.setdefault((instance.header.series_instance_uid, is_source), {})
             series.setdefault(instance.archive, []).append(instance)
     stacks: list[Stack] = []
-    for uid in sorted(by_series):
-        copies = by_series[uid]
+    for uid, is_source in sorted(by_series):
+        copies = by_series[uid, is_source]
         archive = max(copies, key=lambda name: (len(copies[name]), -archives.index(name)))
         arrived = {item.header.sop_instance_uid: item.arrived_at for item in copies[archive]}
-        headers = sorted((item.header for item in copies[archive]), key=_place_in_series)
-        for group in _split(headers):
-            stacks.append(_stack(group, archive, study_instance_uid, arrived))
+        images = [image for item in copies[archive] for image in item.header.images()]
+        headers = sorted(images, key=_place_in_series)
+        for group in _split(headers) if is_source else [headers]:
+            exclusion = exclusion_of(group[0]) if is_source else Exclusion.DERIVED_OBJECT
+            stacks.append(_stack(group, archive, study_instance_uid, arrived, exclusion))
     return tuple(stacks)
 
 
-def _place_in_series(header: Header) -> tuple[int, str]:
-    return (header.instance_number if header.instance_number is not None else 0, header.sop_instance_uid)
+def _place_in_series(header: Header) -> tuple[int, str, int]:
+    number = header.instance_number if header.instance_number is not None else 0
+    return (number, header.sop_instance_uid, header.frame_number)
 
 
-def _stack(headers: Sequence[Header], archive: str, study_instance_uid: str, arrived: Mapping[str, datetime]) -> Stack:
+def _stack(
+    headers: Sequence[Header],
+    archive: str,
+    study_instance_uid: str,
+    arrived: Mapping[str, datetime],
+    exclusion: Exclusion | None,
+) -> Stack:
     geometry = diagnose([frame_of(header) for header in headers])
     ordered = tuple(headers[index] for index in geometry.order)
     return Stack(
@@ -143,7 +176,7 @@ def _stack(headers: Sequence[Header], archive: str, study_instance_uid: str, arr
         study_instance_uid=study_instance_uid,
         headers=ordered,
         geometry=diagnose([frame_of(header) for header in ordered]),
-        exclusion=exclusion_of(ordered[0]),
+        exclusion=exclusion,
         last_arrival_at=max(arrived[header.sop_instance_uid] for header in headers),
     )
 
@@ -173,6 +206,7 @@ def _kind(header: Header) -> tuple[Any, ...]:
         header.kernel,
         header.view_position,
         header.laterality,
+        header.stack_id,
     )
 
 
@@ -255,6 +289,10 @@ def exclusion_of(header: Header) -> Exclusion | None:
         return Exclusion.SECONDARY
     if header.modality == "CT" and _BOLUS.search(text):
         return Exclusion.BOLUS_MONITORING
+    if header.modality == "CT" and "DERIVED" in kinds and header.is_made_from_images:
+        return Exclusion.DERIVED_IMAGE
+    if header.modality in {"CT", "MR"} and header.photometric and not header.photometric.startswith("MONOCHROME"):
+        return Exclusion.COLOUR
     if header.burned_in.upper() == "YES":
         return Exclusion.BURNED_IN
     if header.number_of_frames > 1:

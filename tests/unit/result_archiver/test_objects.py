@@ -73,11 +73,13 @@ def orders() -> dict[str, BuildOrder]:
     healthy = render_ct(head(()), UPRIGHT_STEPS)
     chest, digital = render_chest(), render_chest(detector=Detector.DX)
     frames = render_enhanced_ct(head((LEFT_BLEED,)), UPRIGHT_STEPS)
+    varying = render_enhanced_ct(head((LEFT_BLEED,)), TWO_SPACINGS)
     return {
         "bleed": order_of(head_ct(), bleed(head_ct())),
         "tilted": order_of(head_ct(TILTED), bleed(head_ct(TILTED))),
         "two-spacings": order_of(head_ct(TWO_SPACINGS), bleed(head_ct(TWO_SPACINGS))),
         "enhanced": order_of(frames, bleed_in_frames(frames)),
+        "enhanced-two-spacings": order_of(varying, bleed_in_frames(varying)),
         "healthy-pilot": order_of(healthy, nothing(healthy), mode=Mode.PILOT),
         "chest-cr": order_of(chest, opacity(chest, "chest")),
         "chest-dx": order_of(digital, opacity(digital, "chest")),
@@ -89,12 +91,13 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "tilted": lambda: head_ct(TILTED),
     "two-spacings": lambda: head_ct(TWO_SPACINGS),
     "enhanced": lambda: render_enhanced_ct(head((LEFT_BLEED,)), UPRIGHT_STEPS),
+    "enhanced-two-spacings": lambda: render_enhanced_ct(head((LEFT_BLEED,)), TWO_SPACINGS),
     "healthy-pilot": lambda: render_ct(head(()), UPRIGHT_STEPS),
     "chest-cr": render_chest,
     "chest-dx": lambda: render_chest(detector=Detector.DX),
 }
 NAMES = sorted(STUDIES)
-WITH_SEGMENT = ["bleed", "enhanced", "tilted", "two-spacings"]
+WITH_SEGMENT = ["bleed", "enhanced", "enhanced-two-spacings", "tilted", "two-spacings"]
 
 ORDERS = orders()
 BUILT = {name: build(order, TYPEFACE) for name, order in ORDERS.items()}

@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian
 
+from result_archiver.adapters.dicom.functional_groups import share_geometry
 from result_archiver.adapters.dicom.text import decoded
 from result_archiver.domain.failure import CannotArchiveError, FailureReason
 from result_archiver.domain.objects import BuildOrder, DicomJson
@@ -158,6 +159,7 @@ def _image(header: DicomJson, study: Dataset) -> Dataset:
             raise CannotArchiveError(FailureReason.SOURCE_ATTRIBUTE_MISSING, f"a source image has no {name}")
     for element in study:
         image.add(element)
+    share_geometry(image)
     image.SpecificCharacterSet = UTF_8
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
