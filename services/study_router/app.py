@@ -14,7 +14,7 @@ from study_router.adapters.connectors import HttpConnectors, connecting
 from study_router.adapters.events import Reports, may_replay
 from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, DeviceRegistryApi
 from study_router.adapters.grpc_work import JobsApi, StudiesApi
-from study_router.adapters.loops import Bell, Dispatching, Evaluation, Intake, Watchdog
+from study_router.adapters.loops import Backfilling, Bell, Dispatching, Evaluation, Intake, Watchdog
 from study_router.adapters.pools import RosterPools
 from study_router.adapters.registry_bucket import RegistryPublisher
 from study_router.adapters.store import SqlStore
@@ -22,6 +22,7 @@ from study_router.adapters.tracing import begin_job, begin_study
 from study_router.domain.readiness import Quiet
 from study_router.settings import Settings
 from study_router.usecases.archiving import BeginArchiving
+from study_router.usecases.backfilling import AdvanceBackfills, OrderBackfill, ReadBackfills
 from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
 from study_router.usecases.dispatching import DispatchJobs
@@ -158,6 +159,8 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
             studies=ReadStudies(store),
             explain=ExplainStudy(store, parts.rules),
             complete=CompleteStudy(store=store, clock=clock),
+            order_backfill=OrderBackfill(store=store, clock=clock),
+            backfills=ReadBackfills(store),
         ),
         server,
     )
@@ -275,11 +278,18 @@ def _roles(
         poll_s=settings.watchdog_poll_s,
         back_off_s=_BACK_OFF_S,
     )
+    backfilling = Backfilling(
+        store=parts.store,
+        advance=AdvanceBackfills(store=parts.store, clock=parts.clock, backlog=settings.backfill_backlog),
+        poll_s=settings.backfill_poll_s,
+        back_off_s=_BACK_OFF_S,
+    )
     return (
         ("registry", publisher.run),
         ("intake", intake.run),
         ("evaluation", evaluation.run),
         ("dispatch", dispatching.run),
+        ("backfill", backfilling.run),
         ("watchdog", watchdog.run),
     )
 

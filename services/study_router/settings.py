@@ -56,6 +56,10 @@ class Settings(ServiceSettings):
     """From the making of a job to the end of all waiting."""
     archiving_deadline_s: PositiveFloat = 3600.0
     """How long archiving may take once it has begun."""
+    backfill_poll_s: PositiveFloat = 1.0
+    """Pause between looks for older studies that attachments are to look at."""
+    backfill_backlog: int = Field(default=64, ge=1)
+    """How many studies and jobs of a backfill may wait at a time, so that new studies never wait for old ones."""
     lease_s: PositiveFloat = 10.0
     """How long a replica that vanished keeps the others from its roles."""
 

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from grpc import aio
-from udckit.events_api import EventsApi
 
 from surveillance_reporter.adapters.events import subscription
 from surveillance_reporter.adapters.grpc_api import SurveillanceApi
@@ -29,6 +28,7 @@ from udckit.clock import SystemClock
 from udckit.consumer import Consumer, consuming
 from udckit.database import opened
 from udckit.errors import ServiceError
+from udckit.events_api import EventsApi
 from udckit.grpc_client import open_channel
 from udckit.relay import Producer, relaying
 from udckit.runtime import Readiness

@@ -7,6 +7,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from study_router.adapters.announcing import announce
+from study_router.adapters.backfills_store import SqlBackfills
 from study_router.adapters.intake_store import SqlIntake
 from study_router.adapters.jobs_store import SqlJobs
 from study_router.adapters.registry_store import SqlRegistry
@@ -30,6 +31,7 @@ class SqlTransaction:
         self.studies = SqlStudies(connection)
         self.intake = SqlIntake(connection)
         self.registry = SqlRegistry(connection)
+        self.backfills = SqlBackfills(connection)
         self._connection = connection
 
     def announce(self, announcement: Announcement) -> None:

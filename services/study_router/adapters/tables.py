@@ -162,6 +162,30 @@ OWN_OBJECTS: Final = Table(
     Column("job", String, nullable=False),
 )
 
+BACKFILLS: Final = Table(
+    "backfills",
+    METADATA,
+    Column("backfill", String, primary_key=True),
+    Column("attachment", String, nullable=False),
+    Column("from_day", String, nullable=False),
+    Column("to_day", String, nullable=False),
+    Column("study_instance_uids", JSON, nullable=False),
+    Column("ordered_at", UtcTime, nullable=False),
+    # The last study that was looked at; studies are taken in the order of their ids.
+    Column("position", String, nullable=False),
+    Column("handed_on", Integer, nullable=False),
+    Column("ended_at", UtcTime),
+)
+
+BACKFILLED: Final = Table(
+    "backfilled",
+    METADATA,
+    # A study that is an attachment's business although it was complete before.
+    Column("study", String, primary_key=True),
+    Column("attachment", String, primary_key=True),
+    Column("backfill", String, nullable=False),
+)
+
 SNAPSHOTS: Final = Table(
     "snapshots",
     METADATA,

@@ -11,7 +11,7 @@ from study_router.domain.facts import digest_of_facts, snapshot_facts, subject_f
 from study_router.domain.instances import InstanceClass
 from study_router.domain.jobs import State, Verdict
 from study_router.domain.matching import name_of
-from study_router.domain.readiness import behind, closing_of
+from study_router.domain.readiness import Closing, behind, closing_of
 from study_router.domain.registry import Archive
 from study_router.domain.studies import Study, StudyState, Touched
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
@@ -48,14 +48,19 @@ class EvaluateStudy:
             UpstreamUnavailableError: an archive or the object store is away; the study stays due.
         """
         view = await self.store.read(lambda transaction: view_of(transaction, transaction.studies.get(name)))
-        if view.study.state is not StudyState.OPEN:
+        is_closed = view.study.state is StudyState.CLOSED
+        if view.study.state is not StudyState.OPEN and not view.owed:
             await self._look_again(view.study, at=None)
             return
         now = self.clock.now()
         if view.has_arrivals or not await self._has_caught_up(view, now):
             await self._look_again(view.study, at=now + timedelta(seconds=self.retry_s))
             return
-        closing = closing_of(view.study, now=now, quiet=self.plan.quiet)
+        closing = (
+            Closing(is_due=True, evidence=(), look_at=now)
+            if is_closed
+            else closing_of(view.study, now=now, quiet=self.plan.quiet)
+        )
         plans = await self.plan(view, now=now, is_closing=closing.is_due)
         looks = [closing.look_at, *(plan.look_at for plan in plans if plan.look_at is not None)]
         crash.point("router.before_plan")
@@ -106,12 +111,14 @@ class EvaluateStudy:
     ) -> None:
         """Do what was planned, unless the study changed meanwhile: then it is due again already."""
         study = transaction.studies.lock(view.study.study)
-        if study is None or study.version != view.study.version or study.state is not StudyState.OPEN:
+        if study is None or (study.version, study.state) != (view.study.version, view.study.state):
             return
         if study.is_forced and evidence is None:
             return
         now = self.clock.now()
-        snapshot = _snapshot(view, plans)
+        is_closed = study.state is StudyState.CLOSED
+        before = transaction.studies.snapshot(study.study, study.revision) if is_closed else None
+        snapshot = _snapshot(view, plans, before)
         transaction.studies.keep_snapshot(study.study, study.revision, snapshot, at=now)
         latest = _latest_outcomes(transaction.jobs.outcomes(study.study))
         for plan in plans:
@@ -120,6 +127,8 @@ class EvaluateStudy:
             transaction.studies.save(replace(study, due_at=look_at))
             return
         transaction.studies.save(replace(study, state=StudyState.CLOSED, due_at=None))
+        if is_closed:
+            return
         sources = {
             item.header.sop_instance_uid: item.header.series_instance_uid
             for item in view.instances
@@ -181,7 +190,12 @@ class EvaluateStudy:
             job = replace(job, job=name, run=run, grant=replace(job.grant, job=name))
         transaction.jobs.add(job)
         entry = HistoryEntry(
-            at=now, event="CREATED", verdict=Verdict.APPLY, state=job.state, attempt=0, detail=_evidence(job, now)
+            at=now,
+            event="CREATED",
+            verdict=Verdict.APPLY,
+            state=job.state,
+            attempt=0,
+            detail=_evidence(job, now, is_backfill=plan.is_backfill),
         )
         transaction.jobs.note(job.job, entry)
         return job
@@ -256,9 +270,11 @@ def _latest_outcomes(outcomes: Sequence[CurrentOutcome]) -> Mapping[str, Current
     return latest
 
 
-def _snapshot(view: View, plans: Sequence[Plan]) -> Snapshot:
+def _snapshot(view: View, plans: Sequence[Plan], before: Snapshot | None) -> Snapshot:
+    """Return what ``plans`` rest on, with what was decided ``before`` for other attachments of a closed study."""
     facts = snapshot_facts(view.study, view.stacks())
-    rules: dict[str, Any] = {
+    rules: dict[str, Any] = dict(before.rules) if before is not None else {}
+    rules |= {
         plan.attachment.attachment: {
             "revision": plan.attachment.revision,
             "device": plan.device.device,
@@ -271,6 +287,7 @@ def _snapshot(view: View, plans: Sequence[Plan]) -> Snapshot:
     return Snapshot(digest=digest_of_facts({"facts": facts, "rules": rules}), facts=facts, rules=rules)
 
 
-def _evidence(job: Job, now: datetime) -> str:
+def _evidence(job: Job, now: datetime, *, is_backfill: bool) -> str:
     quiet_s = (now - job.input_ready_at).total_seconds()
-    return f"run {job.run}; input complete, quiet for {quiet_s:.1f} s, the index equals the archive"
+    origin = "; ordered by a backfill" if is_backfill else ""
+    return f"run {job.run}{origin}; input complete, quiet for {quiet_s:.1f} s, the index equals the archive"

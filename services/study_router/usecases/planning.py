@@ -9,13 +9,14 @@ from study_router.domain.facts import study_age, study_facts, subject_facts
 from study_router.domain.matching import Decision, Insufficient, Matched, NotEligible, decide
 from study_router.domain.readiness import Quiet, became_complete_at
 from study_router.domain.registry import Attachment, DeviceVersion
+from study_router.domain.studies import Study, StudyState
 from study_router.domain.work import Ending, Job, JobInput
 from study_router.ports import PutStack
 from study_router.usecases.commands import configuration_of
 from study_router.usecases.viewing import RuleBook, View
 from udcmodel.grant import Grant
 from udcmodel.ids import job_id, patient_fingerprint
-from udcmodel.vocabulary import InputKind, Outcome
+from udcmodel.vocabulary import InputKind, Outcome, Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Plan:
     outcome: Outcome | None = None
     ending: Ending = field(default_factory=Ending)
     look_at: datetime | None = None
+    is_backfill: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,11 @@ class PlanStudy:
         study = view.study
         if not attachment.looks_at(organisation=study.organisation, archives=view.archives):
             return False
+        if study.state is StudyState.CLOSED:
+            return attachment.attachment in view.owed
+        return attachment.attachment in view.backfilled or self._is_in_time(study, attachment)
+
+    def _is_in_time(self, study: Study, attachment: Attachment) -> bool:
         if became_complete_at(study, quiet=self.quiet) <= attachment.effective_from:
             return False
         made = parse_date(study.study_date)
@@ -87,7 +94,8 @@ class PlanStudy:
             age_why=study_age(view.study).why,
             stacks=stacks,
         )
-        plan = Plan(attachment, device, decision)
+        is_backfill = attachment.attachment in view.backfilled and not self._is_in_time(view.study, attachment)
+        plan = Plan(attachment, device, decision, is_backfill=is_backfill)
         match decision.verdict:
             case NotEligible(ending=ending):
                 return replace(plan, outcome=Outcome.NOT_ELIGIBLE, ending=ending) if is_closing else plan
@@ -133,7 +141,7 @@ class PlanStudy:
             ),
             inputs=tuple(inputs),
             pool=attachment.pool,
-            priority=attachment.priority,
+            priority=Priority.BATCH if plan.is_backfill else attachment.priority,
             attempt_limit_s=attachment.deadline_s,
             destinations=attachment.shown_in,
             issue=0,
