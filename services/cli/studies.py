@@ -113,6 +113,18 @@ def complete(study: StudyName) -> None:
 
 
 @app.command()
+def release(
+    study: Annotated[str, typer.Argument(help="Internal id; udc study list --json shows it.")],
+    reason: Annotated[str, typer.Option(help="What was found out; kept in the audit trail.")],
+) -> None:
+    """End the quarantine of a study, once the archives hold it under one patient."""
+    request = pb.ReleaseStudyRequest(request_id=new_request_id(), study=study, reason=reason)
+    answer = call(lambda services: services.studies.ReleaseStudy(request))
+    state = output.word(pb.StudyState.Name(answer.study.state), "STUDY_STATE_").lower()
+    output.console.print(f"study {answer.study.study}: {state}, revision {answer.study.revision}")
+
+
+@app.command()
 def backfill(
     attachment: Annotated[str, typer.Argument(help="Attachment that is to look at older studies.")],
     *,

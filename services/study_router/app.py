@@ -31,6 +31,7 @@ from study_router.usecases.intake import FollowFeed, IndexSeries
 from study_router.usecases.planning import PlanStudy
 from study_router.usecases.reading import CheckArchive, ExplainStudy, ReadJobs, ReadRegistry, ReadStudies
 from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
+from study_router.usecases.releasing import ReleaseStudy
 from study_router.usecases.reports import (
     AcceptResult,
     RecordDelivery,
@@ -159,6 +160,13 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
             studies=ReadStudies(store),
             explain=ExplainStudy(store, parts.rules),
             complete=CompleteStudy(store=store, clock=clock),
+            release=ReleaseStudy(
+                store=store,
+                connectors=parts.connectors,
+                clock=clock,
+                region=settings.region,
+                begin_trace=begin_study,
+            ),
             order_backfill=OrderBackfill(store=store, clock=clock),
             backfills=ReadBackfills(store),
         ),

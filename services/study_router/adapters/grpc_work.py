@@ -18,6 +18,7 @@ from study_router.usecases.backfilling import OrderBackfill, ReadBackfills
 from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
 from study_router.usecases.reading import ExplainStudy, ReadJobs, ReadStudies
+from study_router.usecases.releasing import ReleaseStudy
 from udc.router.v1 import jobs_pb2, jobs_pb2_grpc, studies_pb2, studies_pb2_grpc
 from udckit.errors import InvalidRequestError
 
@@ -32,6 +33,7 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
     studies: ReadStudies
     explain: ExplainStudy
     complete: CompleteStudy
+    release: ReleaseStudy
     order_backfill: OrderBackfill
     backfills: ReadBackfills
 
@@ -59,6 +61,15 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
         """Close a study now."""
         study = await self.complete(request.study)
         return studies_pb2.CompleteStudyResponse(study=study_to_proto(await self.studies.one(study.study)))
+
+    async def ReleaseStudy(
+        self, request: studies_pb2.ReleaseStudyRequest, context: Any
+    ) -> studies_pb2.ReleaseStudyResponse:
+        """End the quarantine of a study."""
+        if not request.reason:
+            raise InvalidRequestError("reason is missing")
+        study = await self.release(request.study, reason=request.reason)
+        return studies_pb2.ReleaseStudyResponse(study=study_to_proto(await self.studies.one(study.study)))
 
     async def BackfillStudies(
         self, request: studies_pb2.BackfillStudiesRequest, context: Any

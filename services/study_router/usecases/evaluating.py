@@ -13,7 +13,7 @@ from study_router.domain.jobs import State, Verdict
 from study_router.domain.matching import name_of
 from study_router.domain.readiness import Closing, behind, closing_of
 from study_router.domain.registry import Archive
-from study_router.domain.studies import Study, StudyState, Touched
+from study_router.domain.studies import TWO_PATIENTS, Study, StudyState, Touched
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
 from study_router.ports import Connectors, Snapshot, Store, Transaction
 from study_router.usecases.moving import supersede
@@ -256,7 +256,9 @@ def _touch(transaction: Transaction, *, archive: str, touched: Sequence[Touched]
 
 
 def _is_same_work(existing: Job, wanted: Job) -> bool:
-    """Say whether a job does what is wanted; one that was superseded does not any more."""
+    """Say whether a job does what is wanted; one that was superseded or stopped by a quarantine does not any more."""
+    if existing.ending.reason == TWO_PATIENTS:
+        return False
     pinned = replace(wanted.grant, job=existing.job, valid_until=existing.grant.valid_until)
     return existing.state is not State.SUPERSEDED and not existing.successor and existing.grant == pinned
 

@@ -168,6 +168,22 @@ class CompleteStudyResponse(_message.Message):
     study: Study
     def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ...) -> None: ...
 
+class ReleaseStudyRequest(_message.Message):
+    __slots__ = ("request_id", "study", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    study: str
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., study: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ReleaseStudyResponse(_message.Message):
+    __slots__ = ("study",)
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    study: Study
+    def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ...) -> None: ...
+
 class Backfill(_message.Message):
     __slots__ = ("backfill", "attachment", "from_day", "to_day", "study_instance_uids", "ordered_at", "handed_on", "ended_at")
     BACKFILL_FIELD_NUMBER: _ClassVar[int]
