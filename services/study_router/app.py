@@ -237,6 +237,10 @@ def _evaluation(parts: Parts) -> Evaluation:
                 quiet=Quiet(
                     stack=timedelta(seconds=settings.input_quiet_s), study=timedelta(seconds=settings.study_quiet_s)
                 ),
+                longest_quiet=Quiet(
+                    stack=timedelta(seconds=settings.longest_input_quiet_s),
+                    study=timedelta(seconds=settings.longest_study_quiet_s),
+                ),
                 job_deadline_s=settings.job_deadline_s,
                 max_study_age_days=settings.max_study_age_days,
             ),

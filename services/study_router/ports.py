@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from study_router.domain.announcements import Announcement
 from study_router.domain.backfills import Backfill
 from study_router.domain.queue import Waiting
+from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Archive, Attachment, DeviceVersion
 from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, Touched
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
@@ -286,6 +287,16 @@ class Backfills(Protocol):
         """Return how many closed studies wait to be looked at, and batch jobs of the attachment to be run."""
 
 
+class Senders(Protocol):
+    """How long those who send images usually pause."""
+
+    def note(self, study: str, pauses: Mapping[Sender, Pauses], *, at: datetime) -> None:
+        """Remember how long the senders of a study paused, instead of what was known of that study."""
+
+    def known(self, senders: Collection[Sender]) -> Mapping[Sender, Sequence[Pauses]]:
+        """Return the pauses of the latest studies of each of these senders."""
+
+
 class Transaction(Protocol):
     """One atomic change: what is stored and what is announced become true together."""
 
@@ -304,6 +315,10 @@ class Transaction(Protocol):
     @property
     def registry(self) -> Registry:
         """Archives, devices, attachments."""
+
+    @property
+    def senders(self) -> Senders:
+        """How long those who send images usually pause."""
 
     @property
     def backfills(self) -> Backfills:

@@ -34,9 +34,13 @@ class Settings(ServiceSettings):
     """How often everything in an archive is compared with the index."""
 
     input_quiet_s: NonNegativeFloat = 15.0
-    """How long the stacks a device needs must be silent before its job starts."""
+    """How long the stacks a device needs must be silent before its job starts; longer where a sender pauses longer."""
+    longest_input_quiet_s: NonNegativeFloat = 120.0
+    """How long they must be silent at most, however long the sender pauses."""
     study_quiet_s: NonNegativeFloat = 600.0
-    """How long a study must be silent before it is closed."""
+    """How long a study must be silent before it is closed; longer where a sender pauses longer between stacks."""
+    longest_study_quiet_s: NonNegativeFloat = Field(default=3600.0, le=3600.0)
+    """How long it must be silent at most, however long the sender pauses."""
     evaluation_poll_s: PositiveFloat = 0.25
     """Pause between looks for studies that are due."""
     max_study_age_days: PositiveFloat | None = None

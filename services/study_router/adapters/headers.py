@@ -52,6 +52,7 @@ def _header(dataset: Json, *, series: str, sop: str) -> Header:
         image_type=tuple(str(value).strip() for value in _values(dataset, "00080008")),
         manufacturer=text(dataset, "00080070"),
         model=text(dataset, "00081090"),
+        station=text(dataset, "00081010"),
         document_title=_code(dataset, "0040A043"),
         frame_of_reference_uid=text(dataset, "00200052"),
         position=_vector(_numbers(dataset, "00200032", 3)),

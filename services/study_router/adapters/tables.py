@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -185,6 +186,19 @@ BACKFILLED: Final = Table(
     Column("attachment", String, primary_key=True),
     Column("backfill", String, nullable=False),
 )
+
+SENDER_PAUSES: Final = Table(
+    "sender_pauses",
+    METADATA,
+    # How long a station paused while it sent a study; NULL where there was nothing to pause between.
+    Column("archive", String, primary_key=True),
+    Column("station", String, primary_key=True),
+    Column("study", String, primary_key=True),
+    Column("stack_s", Float),
+    Column("study_s", Float),
+    Column("noted_at", UtcTime, nullable=False),
+)
+Index("sender_pauses_by_time", SENDER_PAUSES.c.archive, SENDER_PAUSES.c.station, SENDER_PAUSES.c.noted_at)
 
 SNAPSHOTS: Final = Table(
     "snapshots",

@@ -11,6 +11,7 @@ from study_router.domain.facts import digest_of_facts, snapshot_facts, subject_f
 from study_router.domain.instances import InstanceClass
 from study_router.domain.jobs import State, Verdict
 from study_router.domain.matching import name_of
+from study_router.domain.quiet import pauses_of
 from study_router.domain.readiness import Closing, behind, closing_of
 from study_router.domain.registry import Archive
 from study_router.domain.studies import TWO_PATIENTS, Study, StudyState, Touched
@@ -59,7 +60,7 @@ class EvaluateStudy:
         closing = (
             Closing(is_due=True, evidence=(), look_at=now)
             if is_closed
-            else closing_of(view.study, now=now, quiet=self.plan.quiet)
+            else closing_of(view.study, now=now, quiet=self.plan.quiet_of(view))
         )
         plans = await self.plan(view, now=now, is_closing=closing.is_due)
         looks = [closing.look_at, *(plan.look_at for plan in plans if plan.look_at is not None)]
@@ -129,6 +130,8 @@ class EvaluateStudy:
         transaction.studies.save(replace(study, state=StudyState.CLOSED, due_at=None))
         if is_closed:
             return
+        pauses = pauses_of(view.stacks(), longest=self.plan.longest_quiet)
+        transaction.senders.note(study.study, pauses, at=now)
         sources = {
             item.header.sop_instance_uid: item.header.series_instance_uid
             for item in view.instances
@@ -195,7 +198,7 @@ class EvaluateStudy:
             verdict=Verdict.APPLY,
             state=job.state,
             attempt=0,
-            detail=_evidence(job, now, is_backfill=plan.is_backfill),
+            detail=_evidence(job, now, plan),
         )
         transaction.jobs.note(job.job, entry)
         return job
@@ -289,7 +292,8 @@ def _snapshot(view: View, plans: Sequence[Plan], before: Snapshot | None) -> Sna
     return Snapshot(digest=digest_of_facts({"facts": facts, "rules": rules}), facts=facts, rules=rules)
 
 
-def _evidence(job: Job, now: datetime, *, is_backfill: bool) -> str:
+def _evidence(job: Job, now: datetime, plan: Plan) -> str:
     quiet_s = (now - job.input_ready_at).total_seconds()
-    origin = "; ordered by a backfill" if is_backfill else ""
-    return f"run {job.run}{origin}; input complete, quiet for {quiet_s:.1f} s, the index equals the archive"
+    origin = "; ordered by a backfill" if plan.is_backfill else ""
+    needed = f" ({plan.quiet_why})" if plan.quiet_why else ""
+    return f"run {job.run}{origin}; input complete, quiet for {quiet_s:.1f} s{needed}, the index equals the archive"

@@ -1,8 +1,10 @@
 """A study as the rules see it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from study_router.domain.matching import CompiledRules, Compiler, compile_rules
+from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Attachment, DeviceVersion
 from study_router.domain.stacks import Stack, build_stacks
 from study_router.domain.studies import StoredInstance, Study, StudyState
@@ -21,6 +23,7 @@ class View:
         attachments: Every attachment with its device version.
         has_arrivals: A series of it still has to be read.
         backfilled: Attachments to which it was handed although it was complete before them.
+        pauses: How long the senders of its stacks paused in earlier studies.
         settled: Those of them that have their outcome in this revision.
     """
 
@@ -31,6 +34,7 @@ class View:
     has_arrivals: bool
     backfilled: frozenset[str] = frozenset()
     settled: frozenset[str] = frozenset()
+    pauses: Mapping[Sender, Sequence[Pauses]] = field(default_factory=dict)
 
     @property
     def owed(self) -> frozenset[str]:
@@ -53,14 +57,16 @@ def view_of(transaction: Transaction, study: Study) -> View:
     ]
     backfilled = transaction.backfills.attachments_of(study.study)
     outcomes = transaction.jobs.outcomes(study.study, revision=study.revision) if backfilled else ()
+    instances = tuple(transaction.studies.instances(study.study))
     return View(
         study=study,
         archives=tuple(transaction.studies.locations(study.study)),
-        instances=tuple(transaction.studies.instances(study.study)),
+        instances=instances,
         attachments=tuple(attachments),
         has_arrivals=transaction.intake.has_arrivals(study.study_instance_uid),
         backfilled=backfilled,
         settled=backfilled & {outcome.attachment for outcome in outcomes},
+        pauses=transaction.senders.known({Sender(item.archive, item.header.station) for item in instances}),
     )
 
 
