@@ -124,6 +124,69 @@ def complete(study: StudyName) -> None:
 
 
 @app.command()
+def release(
+    study: Annotated[str, typer.Argument(help="Internal id; udc study list --json shows it.")],
+    reason: Annotated[str, typer.Option(help="What was found out; kept in the audit trail.")],
+) -> None:
+    """End the quarantine of a study, once the archives hold it under one patient."""
+    request = pb.ReleaseStudyRequest(request_id=new_request_id(), study=study, reason=reason)
+    answer = call(lambda services: services.studies.ReleaseStudy(request))
+    state = output.word(pb.StudyState.Name(answer.study.state), "STUDY_STATE_").lower()
+    output.console.print(f"study {answer.study.study}: {state}, revision {answer.study.revision}")
+
+
+@app.command()
+def backfill(
+    attachment: Annotated[str, typer.Argument(help="Attachment that is to look at older studies.")],
+    *,
+    from_day: Annotated[str, typer.Option("--from", help="First Study Date, such as 2026-03-01.")] = "",
+    to_day: Annotated[str, typer.Option("--to", help="Last Study Date, inclusive.")] = "",
+    study: Annotated[
+        list[str] | None, typer.Option("--study", help="Study Instance UID, instead of days; may be repeated.")
+    ] = None,
+    request: Annotated[
+        str, typer.Option("--request-id", help="Repeat an order whose answer was lost, without a second one.")
+    ] = "",
+) -> None:
+    """Have an attachment look at studies that were complete before it began, at batch priority."""
+    order = pb.BackfillStudiesRequest(
+        request_id=request or new_request_id(),
+        attachment=attachment,
+        from_day=from_day,
+        to_day=to_day,
+        study_instance_uids=study or [],
+    )
+    answer = call(lambda services: services.studies.BackfillStudies(order))
+    output.console.print(f"backfill {answer.backfill.backfill} of {attachment}: ordered; see udc study backfills")
+
+
+@app.command()
+def backfills(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 50, *, json: Json = False
+) -> None:
+    """List backfills and how far they have come."""
+    answer = call(lambda services: services.studies.ListBackfills(pb.ListBackfillsRequest(page_size=limit)))
+    if json:
+        output.as_json(answer.backfills)
+        return
+    output.table(
+        "Backfills",
+        ["backfill", "attachment", "what", "ordered", "handed on", "ended"],
+        [
+            [
+                item.backfill,
+                item.attachment,
+                f"{item.from_day} to {item.to_day}" if item.from_day else f"{len(item.study_instance_uids)} named",
+                output.when(item.ordered_at),
+                str(item.handed_on),
+                output.when(item.ended_at),
+            ]
+            for item in answer.backfills
+        ],
+    )
+
+
+@app.command()
 def trace(study: StudyName) -> None:
     """Show everything that happened to a study, in order."""
 

@@ -14,7 +14,7 @@ from study_router.adapters.connectors import HttpConnectors, connecting
 from study_router.adapters.events import Reports, may_replay
 from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, DeviceRegistryApi
 from study_router.adapters.grpc_work import JobsApi, StudiesApi
-from study_router.adapters.loops import Bell, Dispatching, Evaluation, Intake, Watchdog
+from study_router.adapters.loops import Backfilling, Bell, Dispatching, Evaluation, Intake, Watchdog
 from study_router.adapters.pools import RosterPools
 from study_router.adapters.registry_bucket import RegistryPublisher
 from study_router.adapters.store import SqlStore
@@ -22,6 +22,7 @@ from study_router.adapters.tracing import begin_job, begin_study
 from study_router.domain.readiness import Quiet
 from study_router.settings import Settings
 from study_router.usecases.archiving import BeginArchiving
+from study_router.usecases.backfilling import AdvanceBackfills, OrderBackfill, ReadBackfills
 from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
 from study_router.usecases.dispatching import DispatchJobs
@@ -30,6 +31,7 @@ from study_router.usecases.intake import FollowFeed, IndexSeries
 from study_router.usecases.planning import PlanStudy
 from study_router.usecases.reading import CheckArchive, ExplainStudy, ReadJobs, ReadRegistry, ReadStudies
 from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
+from study_router.usecases.releasing import ReleaseStudy
 from study_router.usecases.reports import (
     AcceptResult,
     RecordDelivery,
@@ -158,6 +160,15 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
             studies=ReadStudies(store),
             explain=ExplainStudy(store, parts.rules),
             complete=CompleteStudy(store=store, clock=clock),
+            release=ReleaseStudy(
+                store=store,
+                connectors=parts.connectors,
+                clock=clock,
+                region=settings.region,
+                begin_trace=begin_study,
+            ),
+            order_backfill=OrderBackfill(store=store, clock=clock),
+            backfills=ReadBackfills(store),
         ),
         server,
     )
@@ -226,6 +237,10 @@ def _evaluation(parts: Parts) -> Evaluation:
                 quiet=Quiet(
                     stack=timedelta(seconds=settings.input_quiet_s), study=timedelta(seconds=settings.study_quiet_s)
                 ),
+                longest_quiet=Quiet(
+                    stack=timedelta(seconds=settings.longest_input_quiet_s),
+                    study=timedelta(seconds=settings.longest_study_quiet_s),
+                ),
                 job_deadline_s=settings.job_deadline_s,
                 max_study_age_days=settings.max_study_age_days,
             ),
@@ -275,11 +290,18 @@ def _roles(
         poll_s=settings.watchdog_poll_s,
         back_off_s=_BACK_OFF_S,
     )
+    backfilling = Backfilling(
+        store=parts.store,
+        advance=AdvanceBackfills(store=parts.store, clock=parts.clock, backlog=settings.backfill_backlog),
+        poll_s=settings.backfill_poll_s,
+        back_off_s=_BACK_OFF_S,
+    )
     return (
         ("registry", publisher.run),
         ("intake", intake.run),
         ("evaluation", evaluation.run),
         ("dispatch", dispatching.run),
+        ("backfill", backfilling.run),
         ("watchdog", watchdog.run),
     )
 

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from study_router.domain.announcements import Announcement
+from study_router.domain.backfills import Backfill
 from study_router.domain.queue import Waiting
+from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Archive, Attachment, DeviceVersion
 from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, Touched
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
@@ -254,6 +256,47 @@ class Registry(Protocol):
         """Store an attachment."""
 
 
+class Backfills(Protocol):
+    """Older studies that attachments are to look at."""
+
+    def find(self, backfill: str) -> Backfill | None:
+        """Return a backfill, or None."""
+
+    def add(self, backfill: Backfill) -> None:
+        """Store a new backfill."""
+
+    def save(self, backfill: Backfill) -> None:
+        """Store how far it has come."""
+
+    def unfinished(self) -> Sequence[Backfill]:
+        """Return the backfills that go on, oldest first."""
+
+    def newest(self, *, limit: int) -> Sequence[Backfill]:
+        """Return the newest backfills."""
+
+    def next_studies(self, backfill: Backfill, *, limit: int) -> Sequence[str]:
+        """Return the studies that follow its position."""
+
+    def hand_on(self, backfill: Backfill, study: str) -> None:
+        """Make the study the attachment's business."""
+
+    def attachments_of(self, study: str) -> frozenset[str]:
+        """Return the attachments to which the study was handed."""
+
+    def backlog(self, attachment: str, *, now: datetime) -> int:
+        """Return how many closed studies wait to be looked at, and batch jobs of the attachment to be run."""
+
+
+class Senders(Protocol):
+    """How long those who send images usually pause."""
+
+    def note(self, study: str, pauses: Mapping[Sender, Pauses], *, at: datetime) -> None:
+        """Remember how long the senders of a study paused, instead of what was known of that study."""
+
+    def known(self, senders: Collection[Sender]) -> Mapping[Sender, Sequence[Pauses]]:
+        """Return the pauses of the latest studies of each of these senders."""
+
+
 class Transaction(Protocol):
     """One atomic change: what is stored and what is announced become true together."""
 
@@ -272,6 +315,14 @@ class Transaction(Protocol):
     @property
     def registry(self) -> Registry:
         """Archives, devices, attachments."""
+
+    @property
+    def senders(self) -> Senders:
+        """How long those who send images usually pause."""
+
+    @property
+    def backfills(self) -> Backfills:
+        """Older studies that attachments are to look at."""
 
     def announce(self, announcement: Announcement) -> None:
         """Add to the outbox; published after commit, once."""

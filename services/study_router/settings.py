@@ -34,9 +34,13 @@ class Settings(ServiceSettings):
     """How often everything in an archive is compared with the index."""
 
     input_quiet_s: NonNegativeFloat = 15.0
-    """How long the stacks a device needs must be silent before its job starts."""
+    """How long the stacks a device needs must be silent before its job starts; longer where a sender pauses longer."""
+    longest_input_quiet_s: NonNegativeFloat = 120.0
+    """How long they must be silent at most, however long the sender pauses."""
     study_quiet_s: NonNegativeFloat = 600.0
-    """How long a study must be silent before it is closed."""
+    """How long a study must be silent before it is closed; longer where a sender pauses longer between stacks."""
+    longest_study_quiet_s: NonNegativeFloat = Field(default=3600.0, le=3600.0)
+    """How long it must be silent at most, however long the sender pauses."""
     evaluation_poll_s: PositiveFloat = 0.25
     """Pause between looks for studies that are due."""
     max_study_age_days: PositiveFloat | None = None
@@ -56,6 +60,10 @@ class Settings(ServiceSettings):
     """From the making of a job to the end of all waiting."""
     archiving_deadline_s: PositiveFloat = 3600.0
     """How long archiving may take once it has begun."""
+    backfill_poll_s: PositiveFloat = 1.0
+    """Pause between looks for older studies that attachments are to look at."""
+    backfill_backlog: int = Field(default=64, ge=1)
+    """How many studies and jobs of a backfill may wait at a time, so that new studies never wait for old ones."""
     lease_s: PositiveFloat = 10.0
     """How long a replica that vanished keeps the others from its roles."""
 

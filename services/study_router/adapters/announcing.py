@@ -132,7 +132,8 @@ def _study(fact: said.StudyCompleted | said.StudyRevised | said.StudyQuarantined
             quarantined = study_pb2.StudyQuarantined(
                 study=fact.study, organisation=fact.organisation, reason=fact.reason
             )
-            key = f"{fact.study}|{fact.reason}"
+            # A study may be released and quarantined again: then it is another fact.
+            key = f"{fact.study}|{fact.revision}|{fact.reason}"
             return _event(quarantined, key, subjects.STUDY_QUARANTINED, about, fact.at, organisation=fact.organisation)
 
 

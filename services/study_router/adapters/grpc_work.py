@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from study_router.adapters.loops import Bell
-from study_router.adapters.wire import explanation_to_proto, job_to_proto, states_from_proto, study_to_proto
+from study_router.adapters.wire import (
+    backfill_to_proto,
+    explanation_to_proto,
+    job_to_proto,
+    states_from_proto,
+    study_to_proto,
+)
 from study_router.usecases.archiving import BeginArchiving
+from study_router.usecases.backfilling import OrderBackfill, ReadBackfills
 from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
 from study_router.usecases.reading import ExplainStudy, ReadJobs, ReadStudies
+from study_router.usecases.releasing import ReleaseStudy
 from udc.router.v1 import jobs_pb2, jobs_pb2_grpc, studies_pb2, studies_pb2_grpc
 from udckit.errors import InvalidRequestError
 
@@ -25,6 +33,9 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
     studies: ReadStudies
     explain: ExplainStudy
     complete: CompleteStudy
+    release: ReleaseStudy
+    order_backfill: OrderBackfill
+    backfills: ReadBackfills
 
     async def ListStudies(
         self, request: studies_pb2.ListStudiesRequest, context: Any
@@ -50,6 +61,35 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
         """Close a study now."""
         study = await self.complete(request.study)
         return studies_pb2.CompleteStudyResponse(study=study_to_proto(await self.studies.one(study.study)))
+
+    async def ReleaseStudy(
+        self, request: studies_pb2.ReleaseStudyRequest, context: Any
+    ) -> studies_pb2.ReleaseStudyResponse:
+        """End the quarantine of a study."""
+        if not request.reason:
+            raise InvalidRequestError("reason is missing")
+        study = await self.release(request.study, reason=request.reason)
+        return studies_pb2.ReleaseStudyResponse(study=study_to_proto(await self.studies.one(study.study)))
+
+    async def BackfillStudies(
+        self, request: studies_pb2.BackfillStudiesRequest, context: Any
+    ) -> studies_pb2.BackfillStudiesResponse:
+        """Have an attachment look at older studies."""
+        backfill = await self.order_backfill(
+            request_id=request.request_id,
+            attachment=request.attachment,
+            from_day=request.from_day,
+            to_day=request.to_day,
+            study_instance_uids=request.study_instance_uids,
+        )
+        return studies_pb2.BackfillStudiesResponse(backfill=backfill_to_proto(backfill))
+
+    async def ListBackfills(
+        self, request: studies_pb2.ListBackfillsRequest, context: Any
+    ) -> studies_pb2.ListBackfillsResponse:
+        """List backfills, newest first."""
+        found = await self.backfills(limit=request.page_size)
+        return studies_pb2.ListBackfillsResponse(backfills=map(backfill_to_proto, found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

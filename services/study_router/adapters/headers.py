@@ -45,6 +45,7 @@ def _header(dataset: Json, *, series: str, sop: str) -> Header:
         image_type=texts(dataset, "00080008"),
         manufacturer=text(dataset, "00080070"),
         model=text(dataset, "00081090"),
+        station=text(dataset, "00081010"),
         document_title=text(first_item(dataset, "0040A043"), "00080100"),
         frame_of_reference_uid=text(dataset, "00200052"),
         position=vector(dataset, "00200032"),

@@ -10,6 +10,7 @@ import structlog
 
 from study_router.adapters.store import SqlStore
 from study_router.domain.registry import Archive, FeedKind
+from study_router.usecases.backfilling import AdvanceBackfills
 from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
 from study_router.usecases.intake import FollowFeed, IndexSeries
@@ -215,6 +216,25 @@ class Dispatching:
             return await dispatch() > 0
 
         await keep_doing(step, name="dispatch", bell=self.bell, pause_s=self.poll_s, longest_s=self.back_off_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfilling:
+    """Hands older studies to attachments."""
+
+    store: SqlStore
+    advance: AdvanceBackfills
+    poll_s: float
+    back_off_s: float
+
+    async def run(self, lease: Lease) -> None:
+        """Hand on for as long as the lease is ours; never returns."""
+        advance = replace(self.advance, store=self.store.under(lease))
+
+        async def step() -> bool:
+            return await advance() > 0
+
+        await keep_doing(step, name="backfill", bell=Bell(), pause_s=self.poll_s, longest_s=self.back_off_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,11 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from study_router.adapters.announcing import announce
+from study_router.adapters.backfills_store import SqlBackfills
 from study_router.adapters.intake_store import SqlIntake
 from study_router.adapters.jobs_store import SqlJobs
 from study_router.adapters.registry_store import SqlRegistry
+from study_router.adapters.senders_store import SqlSenders
 from study_router.adapters.studies_store import SqlStudies
 from study_router.domain.announcements import Announcement
 from study_router.ports import Transaction
@@ -30,6 +32,8 @@ class SqlTransaction:
         self.studies = SqlStudies(connection)
         self.intake = SqlIntake(connection)
         self.registry = SqlRegistry(connection)
+        self.backfills = SqlBackfills(connection)
+        self.senders = SqlSenders(connection)
         self._connection = connection
 
     def announce(self, announcement: Announcement) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -161,6 +162,43 @@ OWN_OBJECTS: Final = Table(
     Column("sop_instance_uid", String, primary_key=True),
     Column("job", String, nullable=False),
 )
+
+BACKFILLS: Final = Table(
+    "backfills",
+    METADATA,
+    Column("backfill", String, primary_key=True),
+    Column("attachment", String, nullable=False),
+    Column("from_day", String, nullable=False),
+    Column("to_day", String, nullable=False),
+    Column("study_instance_uids", JSON, nullable=False),
+    Column("ordered_at", UtcTime, nullable=False),
+    # The last study that was looked at; studies are taken in the order of their ids.
+    Column("position", String, nullable=False),
+    Column("handed_on", Integer, nullable=False),
+    Column("ended_at", UtcTime),
+)
+
+BACKFILLED: Final = Table(
+    "backfilled",
+    METADATA,
+    # A study that is an attachment's business although it was complete before.
+    Column("study", String, primary_key=True),
+    Column("attachment", String, primary_key=True),
+    Column("backfill", String, nullable=False),
+)
+
+SENDER_PAUSES: Final = Table(
+    "sender_pauses",
+    METADATA,
+    # How long a station paused while it sent a study; NULL where there was nothing to pause between.
+    Column("archive", String, primary_key=True),
+    Column("station", String, primary_key=True),
+    Column("study", String, primary_key=True),
+    Column("stack_s", Float),
+    Column("study_s", Float),
+    Column("noted_at", UtcTime, nullable=False),
+)
+Index("sender_pauses_by_time", SENDER_PAUSES.c.archive, SENDER_PAUSES.c.station, SENDER_PAUSES.c.noted_at)
 
 SNAPSHOTS: Final = Table(
     "snapshots",

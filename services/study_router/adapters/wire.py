@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from study_router.adapters.announcing import input_to_proto
+from study_router.domain.backfills import Backfill
 from study_router.domain.jobs import State, Verdict, has_ended
 from study_router.domain.registry import Archive, Attachment, DeviceVersion, FeedKind
 from study_router.domain.stacks import Stack
@@ -160,6 +161,22 @@ def explanation_to_proto(explanation: Explanation) -> studies_pb2.ExplainStudyRe
         ],
         stacks=explanation.notes,
     )
+
+
+def backfill_to_proto(backfill: Backfill) -> studies_pb2.Backfill:
+    """Return a backfill for the wire."""
+    message = studies_pb2.Backfill(
+        backfill=backfill.backfill,
+        attachment=backfill.attachment,
+        study_instance_uids=backfill.study_instance_uids,
+        ordered_at=codec.timestamp(backfill.ordered_at),
+        handed_on=backfill.handed_on,
+    )
+    if backfill.days is not None:
+        message.from_day, message.to_day = (day.isoformat() for day in backfill.days)
+    if backfill.ended_at is not None:
+        message.ended_at.CopyFrom(codec.timestamp(backfill.ended_at))
+    return message
 
 
 def device_to_proto(device: DeviceVersion) -> devices_pb2.Device:

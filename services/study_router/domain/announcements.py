@@ -81,6 +81,7 @@ class StudyQuarantined:
     """A person has to look at the study first."""
 
     study: str
+    revision: int
     organisation: str
     reason: str
     at: datetime

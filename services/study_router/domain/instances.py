@@ -68,6 +68,7 @@ class Header:
     image_type: tuple[str, ...] = ()
     manufacturer: str = ""
     model: str = ""
+    station: str = ""
     document_title: str = ""
     frame_of_reference_uid: str = ""
     position: Vector | None = None

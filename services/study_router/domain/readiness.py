@@ -10,10 +10,19 @@ from study_router.domain.studies import StoredInstance, Study
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """How long silence must last. Evidence for "finished", never for "caught up"."""
+    """How long silence must last. Evidence for "finished", never for "caught up".
+
+    Attributes:
+        stack: Of the stacks that a device needs, before its job starts.
+        study: Of the whole study, before it is closed.
+        stack_why: From whom and from how much the first was learnt; empty for the setting.
+        study_why: The same of the second.
+    """
 
     stack: timedelta
     study: timedelta
+    stack_why: str = ""
+    study_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,8 @@ def closing_of(study: Study, *, now: datetime, quiet: Quiet) -> Closing:
     if study.is_forced:
         return Closing(is_due=True, evidence=("forced by an operator",), look_at=now)
     closes_at = study.last_arrival_at + quiet.study
-    evidence = (f"quiet for {quiet.study.total_seconds():g} s",) if now >= closes_at else ()
+    needed = quiet.study_why or f"{quiet.study.total_seconds():g} s"
+    evidence = (f"quiet for {needed}",) if now >= closes_at else ()
     return Closing(is_due=now >= closes_at, evidence=evidence, look_at=closes_at)
 
 

@@ -60,7 +60,7 @@ class Stack:
         headers: One for each frame, in the order of ``geometry``: along the normal.
         geometry: Where the images lie; indices are those of ``headers``.
         exclusion: Why it is no input, or None.
-        last_arrival_at: When its latest image came.
+        arrivals: When its images came, in order, each moment once.
     """
 
     key: str
@@ -69,7 +69,12 @@ class Stack:
     headers: tuple[Header, ...]
     geometry: Geometry
     exclusion: Exclusion | None
-    last_arrival_at: datetime
+    arrivals: tuple[datetime, ...]
+
+    @property
+    def last_arrival_at(self) -> datetime:
+        """When its latest image came."""
+        return self.arrivals[-1]
 
     @property
     def first(self) -> Header:
@@ -177,7 +182,7 @@ def _stack(
         headers=ordered,
         geometry=diagnose([frame_of(header) for header in ordered]),
         exclusion=exclusion,
-        last_arrival_at=max(arrived[header.sop_instance_uid] for header in headers),
+        arrivals=tuple(sorted({arrived[header.sop_instance_uid] for header in headers})),
     )
 
 

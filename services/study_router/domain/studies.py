@@ -3,8 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
+from typing import Final
 
 from study_router.domain.instances import Header, InstanceClass
+
+TWO_PATIENTS: Final = "TWO_PATIENTS"
+"""Reason of the quarantine of a StudyInstanceUID that two patients share."""
 
 
 @unique

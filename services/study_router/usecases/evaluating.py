@@ -11,9 +11,10 @@ from study_router.domain.facts import digest_of_facts, snapshot_facts, subject_f
 from study_router.domain.instances import InstanceClass
 from study_router.domain.jobs import State, Verdict
 from study_router.domain.matching import name_of
-from study_router.domain.readiness import behind, closing_of
+from study_router.domain.quiet import pauses_of
+from study_router.domain.readiness import Closing, behind, closing_of
 from study_router.domain.registry import Archive
-from study_router.domain.studies import Study, StudyState, Touched
+from study_router.domain.studies import TWO_PATIENTS, Study, StudyState, Touched
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
 from study_router.ports import Connectors, Snapshot, Store, Transaction
 from study_router.usecases.moving import supersede
@@ -48,14 +49,19 @@ class EvaluateStudy:
             UpstreamUnavailableError: an archive or the object store is away; the study stays due.
         """
         view = await self.store.read(lambda transaction: view_of(transaction, transaction.studies.get(name)))
-        if view.study.state is not StudyState.OPEN:
+        is_closed = view.study.state is StudyState.CLOSED
+        if view.study.state is not StudyState.OPEN and not view.owed:
             await self._look_again(view.study, at=None)
             return
         now = self.clock.now()
         if view.has_arrivals or not await self._has_caught_up(view, now):
             await self._look_again(view.study, at=now + timedelta(seconds=self.retry_s))
             return
-        closing = closing_of(view.study, now=now, quiet=self.plan.quiet)
+        closing = (
+            Closing(is_due=True, evidence=(), look_at=now)
+            if is_closed
+            else closing_of(view.study, now=now, quiet=self.plan.quiet_of(view))
+        )
         plans = await self.plan(view, now=now, is_closing=closing.is_due)
         looks = [closing.look_at, *(plan.look_at for plan in plans if plan.look_at is not None)]
         crash.point("router.before_plan")
@@ -106,12 +112,14 @@ class EvaluateStudy:
     ) -> None:
         """Do what was planned, unless the study changed meanwhile: then it is due again already."""
         study = transaction.studies.lock(view.study.study)
-        if study is None or study.version != view.study.version or study.state is not StudyState.OPEN:
+        if study is None or (study.version, study.state) != (view.study.version, view.study.state):
             return
         if study.is_forced and evidence is None:
             return
         now = self.clock.now()
-        snapshot = _snapshot(view, plans)
+        is_closed = study.state is StudyState.CLOSED
+        before = transaction.studies.snapshot(study.study, study.revision) if is_closed else None
+        snapshot = _snapshot(view, plans, before)
         transaction.studies.keep_snapshot(study.study, study.revision, snapshot, at=now)
         latest = _latest_outcomes(transaction.jobs.outcomes(study.study))
         for plan in plans:
@@ -120,6 +128,10 @@ class EvaluateStudy:
             transaction.studies.save(replace(study, due_at=look_at))
             return
         transaction.studies.save(replace(study, state=StudyState.CLOSED, due_at=None))
+        if is_closed:
+            return
+        pauses = pauses_of(view.stacks(), longest=self.plan.longest_quiet)
+        transaction.senders.note(study.study, pauses, at=now)
         sources = {
             item.header.sop_instance_uid: item.header.series_instance_uid
             for item in view.instances
@@ -181,7 +193,12 @@ class EvaluateStudy:
             job = replace(job, job=name, run=run, grant=replace(job.grant, job=name))
         transaction.jobs.add(job)
         entry = HistoryEntry(
-            at=now, event="CREATED", verdict=Verdict.APPLY, state=job.state, attempt=0, detail=_evidence(job, now)
+            at=now,
+            event="CREATED",
+            verdict=Verdict.APPLY,
+            state=job.state,
+            attempt=0,
+            detail=_evidence(job, now, plan),
         )
         transaction.jobs.note(job.job, entry)
         return job
@@ -242,7 +259,9 @@ def _touch(transaction: Transaction, *, archive: str, touched: Sequence[Touched]
 
 
 def _is_same_work(existing: Job, wanted: Job) -> bool:
-    """Say whether a job does what is wanted; one that was superseded does not any more."""
+    """Say whether a job does what is wanted; one that was superseded or stopped by a quarantine does not any more."""
+    if existing.ending.reason == TWO_PATIENTS:
+        return False
     pinned = replace(wanted.grant, job=existing.job, valid_until=existing.grant.valid_until)
     return existing.state is not State.SUPERSEDED and not existing.successor and existing.grant == pinned
 
@@ -256,9 +275,11 @@ def _latest_outcomes(outcomes: Sequence[CurrentOutcome]) -> Mapping[str, Current
     return latest
 
 
-def _snapshot(view: View, plans: Sequence[Plan]) -> Snapshot:
+def _snapshot(view: View, plans: Sequence[Plan], before: Snapshot | None) -> Snapshot:
+    """Return what ``plans`` rest on, with what was decided ``before`` for other attachments of a closed study."""
     facts = snapshot_facts(view.study, view.stacks())
-    rules: dict[str, Any] = {
+    rules: dict[str, Any] = dict(before.rules) if before is not None else {}
+    rules |= {
         plan.attachment.attachment: {
             "revision": plan.attachment.revision,
             "device": plan.device.device,
@@ -271,6 +292,8 @@ def _snapshot(view: View, plans: Sequence[Plan]) -> Snapshot:
     return Snapshot(digest=digest_of_facts({"facts": facts, "rules": rules}), facts=facts, rules=rules)
 
 
-def _evidence(job: Job, now: datetime) -> str:
+def _evidence(job: Job, now: datetime, plan: Plan) -> str:
     quiet_s = (now - job.input_ready_at).total_seconds()
-    return f"run {job.run}; input complete, quiet for {quiet_s:.1f} s, the index equals the archive"
+    origin = "; ordered by a backfill" if plan.is_backfill else ""
+    needed = f" ({plan.quiet_why})" if plan.quiet_why else ""
+    return f"run {job.run}{origin}; input complete, quiet for {quiet_s:.1f} s{needed}, the index equals the archive"

@@ -11,7 +11,7 @@ from study_router.domain.announcements import StudyQuarantined, StudyRevised
 from study_router.domain.instances import InstanceClass, classify
 from study_router.domain.jobs import Event
 from study_router.domain.registry import Archive
-from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, StudyState, Touched
+from study_router.domain.studies import TWO_PATIENTS, Patient, SeenInstance, StoredInstance, Study, StudyState, Touched
 from study_router.domain.work import Ending
 from study_router.ports import ArchiveConnector, Arrival, BeginTrace, Connectors, Store, Transaction
 from study_router.usecases.moving import move
@@ -20,7 +20,6 @@ from udckit.clock import Clock
 from udckit.errors import UpstreamUnavailableError
 from udcmodel.ids import study_id
 
-TWO_PATIENTS: Final = "TWO_PATIENTS"
 _STUDIES_AT_ONCE: Final = 200
 
 
@@ -116,6 +115,10 @@ class FollowFeed:
             different.extend(uid for uid in gone if counts.get(uid, 0))
             after = known[-1]
         return different
+
+
+def _has_sources(seen: Sequence[SeenInstance], own: Collection[str]) -> bool:
+    return any(classify(item.header, is_own=own.__contains__) is InstanceClass.SOURCE for item in seen)
 
 
 def _series_of(transaction: Transaction, *, archive: str, study_instance_uid: str) -> Sequence[str]:
@@ -282,6 +285,10 @@ class IndexSeries:
                 description=seen[0].study_description,
             )
             self._open(transaction, current)
+        elif current.state is StudyState.QUARANTINED and _has_sources(seen, own):
+            # The other patient of a study that was released is there again.
+            for same in transaction.studies.find(study_instance_uid=current.study_instance_uid):
+                self._quarantine(transaction, same)
         elif arrived:
             self._reopen(transaction, current, at=arrival.arrived_at, reason="source instances arrived")
         transaction.studies.locate(study, archive.archive, at=arrival.arrived_at)
@@ -323,7 +330,13 @@ class IndexSeries:
             job = transaction.jobs.lock(name)
             move(transaction, job, Event.CANCEL, now=now, ending=ending)
         transaction.announce(
-            StudyQuarantined(study=study.study, organisation=study.organisation, reason=TWO_PATIENTS, at=now)
+            StudyQuarantined(
+                study=study.study,
+                revision=study.revision,
+                organisation=study.organisation,
+                reason=TWO_PATIENTS,
+                at=now,
+            )
         )
 
     def _reopen(self, transaction: Transaction, study: Study, *, at: datetime, reason: str) -> None:

@@ -7,20 +7,28 @@ from datetime import datetime, timedelta
 from study_router.domain.ages import parse_date
 from study_router.domain.facts import study_age, study_facts, subject_facts
 from study_router.domain.matching import Decision, Insufficient, Matched, NotEligible, decide
+from study_router.domain.quiet import learnt_quiet
 from study_router.domain.readiness import Quiet, became_complete_at
 from study_router.domain.registry import Attachment, DeviceVersion
+from study_router.domain.studies import StudyState
 from study_router.domain.work import Ending, Job, JobInput
 from study_router.ports import PutStack
 from study_router.usecases.commands import configuration_of
 from study_router.usecases.viewing import RuleBook, View
 from udcmodel.grant import Grant
 from udcmodel.ids import job_id, patient_fingerprint
-from udcmodel.vocabulary import InputKind, Outcome
+from udcmodel.vocabulary import InputKind, Outcome, Priority
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done about an attachment now; without job and outcome it is too early to say."""
+    """What is to be done about an attachment now; without job and outcome it is too early to say.
+
+    Attributes:
+        look_at: When to look again.
+        is_backfill: The study was complete before the attachment began.
+        quiet_why: From whom and from how much the silence of the inputs was learnt; empty for the setting.
+    """
 
     attachment: Attachment
     device: DeviceVersion
@@ -29,6 +37,8 @@ class Plan:
     outcome: Outcome | None = None
     ending: Ending = field(default_factory=Ending)
     look_at: datetime | None = None
+    is_backfill: bool = False
+    quiet_why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +50,8 @@ class PlanStudy:
         rules: Compiled rules.
         region: Part of every job's id.
         identity_key: Key of the patient fingerprint.
-        quiet: How long silence must last.
+        quiet: How long silence must last, unless a sender is known to pause for longer.
+        longest_quiet: How long it must last at most, however long a sender pauses.
         job_deadline_s: From the making of a job to its total deadline.
         max_study_age_days: Studies older than this by Study Date are history; None for no limit.
     """
@@ -50,6 +61,7 @@ class PlanStudy:
     region: str
     identity_key: bytes
     quiet: Quiet
+    longest_quiet: Quiet
     job_deadline_s: float
     max_study_age_days: float | None
 
@@ -65,12 +77,22 @@ class PlanStudy:
             if self._is_concerned(view, attachment)
         ]
 
+    def quiet_of(self, view: View) -> Quiet:
+        """Return how long silence must last for this study."""
+        return learnt_quiet(view.pauses, setting=self.quiet, longest=self.longest_quiet)
+
     def _is_concerned(self, view: View, attachment: Attachment) -> bool:
         """Say whether the study is the attachment's business: its organisation, its archives, its time."""
         study = view.study
         if not attachment.looks_at(organisation=study.organisation, archives=view.archives):
             return False
-        if became_complete_at(study, quiet=self.quiet) <= attachment.effective_from:
+        if study.state is StudyState.CLOSED:
+            return attachment.attachment in view.owed
+        return attachment.attachment in view.backfilled or self._is_in_time(view, attachment)
+
+    def _is_in_time(self, view: View, attachment: Attachment) -> bool:
+        study = view.study
+        if became_complete_at(study, quiet=self.quiet_of(view)) <= attachment.effective_from:
             return False
         made = parse_date(study.study_date)
         if self.max_study_age_days is None or made is None:
@@ -87,14 +109,16 @@ class PlanStudy:
             age_why=study_age(view.study).why,
             stacks=stacks,
         )
-        plan = Plan(attachment, device, decision)
+        quiet = self.quiet_of(view)
+        is_backfill = attachment.attachment in view.backfilled and not self._is_in_time(view, attachment)
+        plan = Plan(attachment, device, decision, is_backfill=is_backfill, quiet_why=quiet.stack_why)
         match decision.verdict:
             case NotEligible(ending=ending):
                 return replace(plan, outcome=Outcome.NOT_ELIGIBLE, ending=ending) if is_closing else plan
             case Insufficient(ending=ending):
                 return replace(plan, outcome=Outcome.INSUFFICIENT, ending=ending) if is_closing else plan
             case Matched() as matched:
-                ready_at = matched.latest_arrival_at + self.quiet.stack
+                ready_at = matched.latest_arrival_at + quiet.stack
                 if now < ready_at and not is_closing:
                     return replace(plan, look_at=ready_at)
                 return replace(plan, job=await self._job(view, plan, matched, now))
@@ -133,7 +157,7 @@ class PlanStudy:
             ),
             inputs=tuple(inputs),
             pool=attachment.pool,
-            priority=attachment.priority,
+            priority=Priority.BATCH if plan.is_backfill else attachment.priority,
             attempt_limit_s=attachment.deadline_s,
             destinations=attachment.shown_in,
             issue=0,

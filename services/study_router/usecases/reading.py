@@ -88,7 +88,7 @@ class ReadStudies:
         """Return the studies in which something arrived last, without their stacks."""
 
         def read(transaction: Transaction) -> Sequence[StudyReport]:
-            studies = transaction.studies.search(limit=_page(limit), study_instance_uid=study_instance_uid)
+            studies = transaction.studies.search(limit=page_size(limit), study_instance_uid=study_instance_uid)
             return [
                 StudyReport(
                     study,
@@ -111,7 +111,8 @@ def _outcomes(transaction: Transaction, study: Study) -> tuple[CurrentOutcome, .
     return tuple(transaction.jobs.outcomes(study.study))
 
 
-def _page(limit: int) -> int:
+def page_size(limit: int) -> int:
+    """Return how many rows to read for a wished number; 0 leaves it to us."""
     return min(limit, MAX_PAGE) if limit > 0 else 100
 
 
@@ -134,7 +135,9 @@ class ReadJobs:
 
         def read(transaction: Transaction) -> Sequence[JobReport]:
             name = study_named(transaction, study).study if study else ""
-            found = transaction.jobs.search(limit=_page(limit), study=name, states=[state.value for state in states])
+            found = transaction.jobs.search(
+                limit=page_size(limit), study=name, states=[state.value for state in states]
+            )
             return [JobReport(job, transaction.studies.get(job.study).study_instance_uid, ()) for job in found]
 
         return await self.store.read(read)
@@ -144,7 +147,7 @@ class ReadJobs:
 
         def read(transaction: Transaction) -> tuple[Sequence[JobReport], int]:
             position = transaction.jobs.last_change()
-            found = transaction.jobs.search(limit=_page(0))
+            found = transaction.jobs.search(limit=page_size(0))
             return [_job_report(transaction, job) for job in reversed(found)], position
 
         return await self.store.read(read)
@@ -153,7 +156,7 @@ class ReadJobs:
         """Return the jobs that changed after ``position``, and the new position."""
 
         def read(transaction: Transaction) -> tuple[Sequence[JobReport], int]:
-            names, moved = transaction.jobs.changes_after(position, limit=_page(0))
+            names, moved = transaction.jobs.changes_after(position, limit=page_size(0))
             return [_job_report(transaction, transaction.jobs.get(name)) for name in names], moved
 
         return await self.store.read(read)

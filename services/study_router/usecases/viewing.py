@@ -1,11 +1,13 @@
 """A study as the rules see it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from study_router.domain.matching import CompiledRules, Compiler, compile_rules
+from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Attachment, DeviceVersion
 from study_router.domain.stacks import Stack, build_stacks
-from study_router.domain.studies import StoredInstance, Study
+from study_router.domain.studies import StoredInstance, Study, StudyState
 from study_router.ports import Transaction
 from udcmodel.manifest import Manifest
 
@@ -20,6 +22,9 @@ class View:
         instances: What is known of it in all archives.
         attachments: Every attachment with its device version.
         has_arrivals: A series of it still has to be read.
+        backfilled: Attachments to which it was handed although it was complete before them.
+        pauses: How long the senders of its stacks paused in earlier studies.
+        settled: Those of them that have their outcome in this revision.
     """
 
     study: Study
@@ -27,6 +32,14 @@ class View:
     instances: tuple[StoredInstance, ...]
     attachments: tuple[tuple[Attachment, DeviceVersion], ...]
     has_arrivals: bool
+    backfilled: frozenset[str] = frozenset()
+    settled: frozenset[str] = frozenset()
+    pauses: Mapping[Sender, Sequence[Pauses]] = field(default_factory=dict)
+
+    @property
+    def owed(self) -> frozenset[str]:
+        """Attachments that still have to look at it although it is closed."""
+        return self.backfilled - self.settled if self.study.state is StudyState.CLOSED else frozenset()
 
     def stacks(self, attachment: Attachment | None = None) -> tuple[Stack, ...]:
         """Return the stacks, or those of them that ``attachment`` may look at."""
@@ -42,12 +55,18 @@ def view_of(transaction: Transaction, study: Study) -> View:
         for attachment in transaction.registry.attachments()
         if (device := transaction.registry.device(attachment.device, attachment.version)) is not None
     ]
+    backfilled = transaction.backfills.attachments_of(study.study)
+    outcomes = transaction.jobs.outcomes(study.study, revision=study.revision) if backfilled else ()
+    instances = tuple(transaction.studies.instances(study.study))
     return View(
         study=study,
         archives=tuple(transaction.studies.locations(study.study)),
-        instances=tuple(transaction.studies.instances(study.study)),
+        instances=instances,
         attachments=tuple(attachments),
         has_arrivals=transaction.intake.has_arrivals(study.study_instance_uid),
+        backfilled=backfilled,
+        settled=backfilled & {outcome.attachment for outcome in outcomes},
+        pauses=transaction.senders.known({Sender(item.archive, item.header.station) for item in instances}),
     )
 
 

@@ -49,6 +49,7 @@ MANIFEST = Path(__file__).parents[3] / "examples/devices/ct-brain-hyperdensity/m
 DEVICE = "ct-brain-hyperdensity"
 PATIENT = Patient(patient_id="P1", issuer="I", birth_date="19600229", sex="M")
 QUIET = Quiet(stack=timedelta(seconds=15), study=timedelta(minutes=10))
+LONGEST_QUIET = Quiet(stack=timedelta(minutes=2), study=timedelta(hours=1))
 FIRST = digest_of(b"first result")
 SECOND = digest_of(b"second result")
 SOMEBODY = Identity(
@@ -302,6 +303,7 @@ class Routing:
                 region=REGION,
                 identity_key=b"k" * 32,
                 quiet=QUIET,
+                longest_quiet=LONGEST_QUIET,
                 job_deadline_s=86400.0,
                 max_study_age_days=None,
             ),

@@ -6,9 +6,9 @@ from typing import TypeVar
 import pytest
 
 from integration.study_router.images import write_as_other_patient, write_report, write_some
-from integration.study_router.world import POOL, region, until
+from integration.study_router.world import ATTACHMENT, POOL, region, until
 from udc.events.v1 import job_pb2, result_pb2, study_pb2
-from udc.router.v1 import jobs_pb2
+from udc.router.v1 import jobs_pb2, studies_pb2
 from udckit.testing import Orthanc
 from udcphantom.ct import render_ct
 from udcphantom.geometry import evenly, scan
@@ -199,3 +199,39 @@ async def test_a_router_that_is_killed_at_every_step_resumes(tmp_path: Path, ort
         assert len(closed.outcomes) == 1
         assert len(world.heard.of(job_pb2.JobDispatched)) == 1
         assert len(world.heard.of(study_pb2.StudyCompleted)) == 1
+
+
+async def test_an_older_study_is_handed_on_once_though_the_router_is_killed_while_it_does(
+    tmp_path: Path, orthanc: Orthanc
+) -> None:
+    study = render_ct(head(), scan(evenly(12, spacing=8.0)))
+    async with region(tmp_path / "region") as world:
+        await world.add_archive("hospital", orthanc)
+        await orthanc.store(study.write(tmp_path / "study"))
+        await world.closed(study.uid)
+        world.router.kill()
+        world.router.environment_changes = {"UDC_CRASH_AT": "router.before_backfill"}
+        await world.router.start()
+        await world.attach_device("hospital")
+        order = studies_pb2.BackfillStudiesRequest(
+            request_id="order-1", attachment=ATTACHMENT, study_instance_uids=[study.uid]
+        )
+        ordered = (await world.studies.BackfillStudies(order)).backfill
+
+        async def died() -> bool:
+            return not world.router.running
+
+        await until(died, what="death while the study is handed on")
+        world.router.environment_changes = {}
+        await world.router.start()
+        assert (await world.studies.BackfillStudies(order)).backfill.backfill == ordered.backfill
+        job = await world.job_in(study.uid, jobs_pb2.JOB_STATE_DISPATCHED)
+        assert job.priority == job_pb2.PRIORITY_BATCH
+
+        async def ended() -> studies_pb2.Backfill | None:
+            [backfill] = (await world.studies.ListBackfills(studies_pb2.ListBackfillsRequest())).backfills
+            return backfill if backfill.HasField("ended_at") else None
+
+        assert (await until(ended, what="end of the backfill")).handed_on == 1
+        assert len(await world.jobs_of(study.uid)) == 1
+        await world.closed(study.uid, revision=1)

@@ -171,3 +171,71 @@ class CompleteStudyResponse(_message.Message):
     STUDY_FIELD_NUMBER: _ClassVar[int]
     study: Study
     def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ...) -> None: ...
+
+class ReleaseStudyRequest(_message.Message):
+    __slots__ = ("request_id", "study", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    study: str
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., study: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ReleaseStudyResponse(_message.Message):
+    __slots__ = ("study",)
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    study: Study
+    def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ...) -> None: ...
+
+class Backfill(_message.Message):
+    __slots__ = ("backfill", "attachment", "from_day", "to_day", "study_instance_uids", "ordered_at", "handed_on", "ended_at")
+    BACKFILL_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENT_FIELD_NUMBER: _ClassVar[int]
+    FROM_DAY_FIELD_NUMBER: _ClassVar[int]
+    TO_DAY_FIELD_NUMBER: _ClassVar[int]
+    STUDY_INSTANCE_UIDS_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_AT_FIELD_NUMBER: _ClassVar[int]
+    HANDED_ON_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    backfill: str
+    attachment: str
+    from_day: str
+    to_day: str
+    study_instance_uids: _containers.RepeatedScalarFieldContainer[str]
+    ordered_at: _timestamp_pb2.Timestamp
+    handed_on: int
+    ended_at: _timestamp_pb2.Timestamp
+    def __init__(self, backfill: _Optional[str] = ..., attachment: _Optional[str] = ..., from_day: _Optional[str] = ..., to_day: _Optional[str] = ..., study_instance_uids: _Optional[_Iterable[str]] = ..., ordered_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., handed_on: _Optional[int] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class BackfillStudiesRequest(_message.Message):
+    __slots__ = ("request_id", "attachment", "from_day", "to_day", "study_instance_uids")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENT_FIELD_NUMBER: _ClassVar[int]
+    FROM_DAY_FIELD_NUMBER: _ClassVar[int]
+    TO_DAY_FIELD_NUMBER: _ClassVar[int]
+    STUDY_INSTANCE_UIDS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    attachment: str
+    from_day: str
+    to_day: str
+    study_instance_uids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request_id: _Optional[str] = ..., attachment: _Optional[str] = ..., from_day: _Optional[str] = ..., to_day: _Optional[str] = ..., study_instance_uids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BackfillStudiesResponse(_message.Message):
+    __slots__ = ("backfill",)
+    BACKFILL_FIELD_NUMBER: _ClassVar[int]
+    backfill: Backfill
+    def __init__(self, backfill: _Optional[_Union[Backfill, _Mapping]] = ...) -> None: ...
+
+class ListBackfillsRequest(_message.Message):
+    __slots__ = ("page_size",)
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    def __init__(self, page_size: _Optional[int] = ...) -> None: ...
+
+class ListBackfillsResponse(_message.Message):
+    __slots__ = ("backfills",)
+    BACKFILLS_FIELD_NUMBER: _ClassVar[int]
+    backfills: _containers.RepeatedCompositeFieldContainer[Backfill]
+    def __init__(self, backfills: _Optional[_Iterable[_Union[Backfill, _Mapping]]] = ...) -> None: ...

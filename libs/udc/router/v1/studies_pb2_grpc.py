@@ -55,6 +55,21 @@ class StudiesServiceStub:
                 request_serializer=udc_dot_router_dot_v1_dot_studies__pb2.CompleteStudyRequest.SerializeToString,
                 response_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.CompleteStudyResponse.FromString,
                 _registered_method=True)
+        self.ReleaseStudy = channel.unary_unary(
+                '/udc.router.v1.StudiesService/ReleaseStudy',
+                request_serializer=udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyRequest.SerializeToString,
+                response_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyResponse.FromString,
+                _registered_method=True)
+        self.BackfillStudies = channel.unary_unary(
+                '/udc.router.v1.StudiesService/BackfillStudies',
+                request_serializer=udc_dot_router_dot_v1_dot_studies__pb2.BackfillStudiesRequest.SerializeToString,
+                response_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.BackfillStudiesResponse.FromString,
+                _registered_method=True)
+        self.ListBackfills = channel.unary_unary(
+                '/udc.router.v1.StudiesService/ListBackfills',
+                request_serializer=udc_dot_router_dot_v1_dot_studies__pb2.ListBackfillsRequest.SerializeToString,
+                response_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.ListBackfillsResponse.FromString,
+                _registered_method=True)
 
 
 class StudiesServiceServicer:
@@ -87,6 +102,28 @@ class StudiesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReleaseStudy(self, request, context):
+        """Ends the quarantine of a study, which goes on in a new revision; refused while an archive holds its UID under another
+        patient. A study that is not quarantined stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BackfillStudies(self, request, context):
+        """Has an attachment look at studies that were complete before it began. Their jobs have BATCH priority. The same
+        request_id twice is one backfill; a study that has its outcome already is left alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBackfills(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StudiesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +146,21 @@ def add_StudiesServiceServicer_to_server(servicer, server):
                     servicer.CompleteStudy,
                     request_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.CompleteStudyRequest.FromString,
                     response_serializer=udc_dot_router_dot_v1_dot_studies__pb2.CompleteStudyResponse.SerializeToString,
+            ),
+            'ReleaseStudy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseStudy,
+                    request_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyRequest.FromString,
+                    response_serializer=udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyResponse.SerializeToString,
+            ),
+            'BackfillStudies': grpc.unary_unary_rpc_method_handler(
+                    servicer.BackfillStudies,
+                    request_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.BackfillStudiesRequest.FromString,
+                    response_serializer=udc_dot_router_dot_v1_dot_studies__pb2.BackfillStudiesResponse.SerializeToString,
+            ),
+            'ListBackfills': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBackfills,
+                    request_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.ListBackfillsRequest.FromString,
+                    response_serializer=udc_dot_router_dot_v1_dot_studies__pb2.ListBackfillsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -220,6 +272,87 @@ class StudiesService:
             '/udc.router.v1.StudiesService/CompleteStudy',
             udc_dot_router_dot_v1_dot_studies__pb2.CompleteStudyRequest.SerializeToString,
             udc_dot_router_dot_v1_dot_studies__pb2.CompleteStudyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseStudy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/udc.router.v1.StudiesService/ReleaseStudy',
+            udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyRequest.SerializeToString,
+            udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BackfillStudies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/udc.router.v1.StudiesService/BackfillStudies',
+            udc_dot_router_dot_v1_dot_studies__pb2.BackfillStudiesRequest.SerializeToString,
+            udc_dot_router_dot_v1_dot_studies__pb2.BackfillStudiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBackfills(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/udc.router.v1.StudiesService/ListBackfills',
+            udc_dot_router_dot_v1_dot_studies__pb2.ListBackfillsRequest.SerializeToString,
+            udc_dot_router_dot_v1_dot_studies__pb2.ListBackfillsResponse.FromString,
             options,
             channel_credentials,
             insecure,
