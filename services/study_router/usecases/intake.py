@@ -83,12 +83,7 @@ class FollowFeed:
         """
         name = archive.archive
         connector = await self.connectors.connector(archive)
-        held: dict[str, int] = {}
-        while page := await connector.studies(offset=len(held), limit=_STUDIES_AT_ONCE):
-            before = len(held)
-            held.update({study.study_instance_uid: study.instances for study in page})
-            if len(held) == before:
-                break
+        held = await studies_held(connector)
         different = await self._different(name, held)
         now = self.clock.now()
         for uid in different:
@@ -116,6 +111,21 @@ class FollowFeed:
             different.extend(uid for uid in gone if counts.get(uid, 0))
             after = known[-1]
         return different
+
+
+async def studies_held(connector: ArchiveConnector) -> Mapping[str, int]:
+    """Return every study of an archive with the number of its instances.
+
+    Raises:
+        UpstreamUnavailableError: the archive is away.
+    """
+    held: dict[str, int] = {}
+    while page := await connector.studies(offset=len(held), limit=_STUDIES_AT_ONCE):
+        before = len(held)
+        held.update({study.study_instance_uid: study.instances for study in page})
+        if len(held) == before:
+            break
+    return held
 
 
 def _series_of(transaction: Transaction, *, archive: str, study_instance_uid: str) -> Sequence[str]:

@@ -9,6 +9,7 @@ from study_router.domain.facts import study_age, study_facts, subject_facts
 from study_router.domain.matching import Decision, Insufficient, Matched, NotEligible, decide
 from study_router.domain.readiness import Quiet, became_complete_at
 from study_router.domain.registry import Attachment, DeviceVersion
+from study_router.domain.studies import Study
 from study_router.domain.work import Ending, Job, JobInput
 from study_router.ports import PutStack
 from study_router.usecases.commands import configuration_of
@@ -62,13 +63,12 @@ class PlanStudy:
         return [
             await self._plan(view, attachment, device, now=now, is_closing=is_closing)
             for attachment, device in view.attachments
-            if self._is_concerned(view, attachment)
+            if self.concerns(view.study, view.archives, attachment)
         ]
 
-    def _is_concerned(self, view: View, attachment: Attachment) -> bool:
+    def concerns(self, study: Study, archives: Sequence[str], attachment: Attachment) -> bool:
         """Say whether the study is the attachment's business: its organisation, its archives, its time."""
-        study = view.study
-        if not attachment.looks_at(organisation=study.organisation, archives=view.archives):
+        if not attachment.looks_at(organisation=study.organisation, archives=archives):
             return False
         if became_complete_at(study, quiet=self.quiet) <= attachment.effective_from:
             return False
