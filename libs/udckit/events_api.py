@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from udc.events.v1 import events_service_pb2 as pb
 from udc.events.v1.events_service_pb2_grpc import EventsServiceServicer
-from udckit import audit, dead_letters
+from udckit import audit, dead_letters, outbox
 from udckit.database import Database
 from udckit.dead_letters import DeadLetter, DeadLetterState
 from udckit.envelope import HEADER_SUBJECT, HEADER_TYPE
@@ -41,6 +41,16 @@ class EventsApi(EventsServiceServicer):
         self._database = database
         self._relay = relay
         self._may_replay = may_replay
+
+    async def GetOutbox(self, request: pb.GetOutboxRequest, context: Any) -> pb.GetOutboxResponse:  # noqa: ARG002, N802 - grpc
+        """Say how far the events were published."""
+        extent = await self._database.read(outbox.extent)
+        return pb.GetOutboxResponse(
+            source=self._relay.source,
+            last_published=extent.published,
+            oldest_kept=extent.oldest_kept,
+            waiting=extent.waiting,
+        )
 
     async def Republish(self, request: pb.RepublishRequest, context: Any) -> pb.RepublishResponse:  # noqa: ARG002, N802 - grpc
         """Publish events again, by their numbers."""

@@ -26,6 +26,21 @@ class Announcement:
     trace: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What an outbox holds.
+
+    Attributes:
+        published: Highest number that was published; 0 before the first.
+        oldest_kept: Lowest number that can be published again; 0 when none can.
+        waiting: How many events have not been published yet.
+    """
+
+    published: int
+    oldest_kept: int
+    waiting: int
+
+
 def announce(connection: Connection, event: OutgoingEvent) -> bool:
     """Store ``event`` to be published once this transaction is committed, with the current trace context.
 
@@ -94,6 +109,15 @@ def backlog(connection: Connection) -> int:
     ).scalar_one()
     unpublished = connection.execute(select(RELAY_CURSOR.c.assigned - RELAY_CURSOR.c.published)).scalar_one()
     return int(unnumbered + unpublished)
+
+
+def extent(connection: Connection) -> Extent:
+    """Return how far the events were published, and from which on they can be published again."""
+    published = connection.execute(select(RELAY_CURSOR.c.published)).scalar_one()
+    oldest = connection.execute(
+        select(func.min(OUTBOX.c.sequence)).where(OUTBOX.c.sequence <= published)
+    ).scalar_one_or_none()
+    return Extent(published=published, oldest_kept=oldest or 0, waiting=backlog(connection))
 
 
 def take(connection: Connection, *, published: int | None, count: int) -> Sequence[Announcement]:

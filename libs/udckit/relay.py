@@ -69,6 +69,11 @@ class Relay:
         self._kept_for = kept_for
         self._woken = asyncio.Event()
 
+    @property
+    def source(self) -> str:
+        """What the numbers belong to: ``ce-source`` of the events."""
+        return self._producer.source
+
     def wake(self) -> None:
         """Look for new events now."""
         self._woken.set()

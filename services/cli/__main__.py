@@ -6,6 +6,7 @@ import typer
 
 from cli import archives, dead_letters, devices, jobs, studies, surveillance
 from cli.login import login
+from cli.reconcile import reconcile
 from udckit.errors import InvalidRequestError, ServiceError
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
 app.command()(login)
 app.command()(devices.attach)
 app.command()(devices.attachments)
+app.command()(reconcile)
 app.add_typer(archives.app, name="archive")
 app.add_typer(devices.app, name="device")
 app.add_typer(studies.app, name="study")

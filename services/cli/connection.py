@@ -11,6 +11,7 @@ from udc.events.v1.events_service_pb2_grpc import EventsServiceStub
 from udc.router.v1.archives_pb2_grpc import ArchivesServiceStub
 from udc.router.v1.devices_pb2_grpc import AttachmentsServiceStub, DeviceRegistryServiceStub
 from udc.router.v1.jobs_pb2_grpc import JobsServiceStub
+from udc.router.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
 from udc.router.v1.studies_pb2_grpc import StudiesServiceStub
 from udc.surveillance.v1.surveillance_pb2_grpc import SurveillanceServiceStub
 from udckit.errors import InvalidRequestError, UnauthenticatedError
@@ -30,6 +31,7 @@ class Services:
         self.attachments = AttachmentsServiceStub(router)
         self.studies = StudiesServiceStub(router)
         self.jobs = JobsServiceStub(router)
+        self.reconciliation = ReconciliationServiceStub(router)
         self.results = None if archiver is None else ResultsServiceStub(archiver)
         self._channels = others
 

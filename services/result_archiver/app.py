@@ -23,6 +23,7 @@ from result_archiver.adapters.results_api import ResultsApi
 from result_archiver.adapters.router import GrpcRouter
 from result_archiver.settings import Settings
 from result_archiver.usecases.archive_result import ArchiveResult
+from result_archiver.usecases.verify_results import VerifyResults
 from udc.archive.v1.results_pb2_grpc import add_ResultsServiceServicer_to_server
 from udc.events.v1 import events_service_pb2_grpc
 from udckit import subjects
@@ -68,19 +69,24 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         client = await stack.enter_async_context(
             httpx.AsyncClient(timeout=httpx.Timeout(settings.archive_timeout_s, connect=_CONNECT_S))
         )
+        registry, ledger = ReplicatedRegistry(replica), SqlLedger(database)
+        open_archive = Archives(client, settings.secrets_dir)
         archive_result = ArchiveResult(
-            registry=ReplicatedRegistry(replica),
+            registry=registry,
             contents=StoredContents(objects),
-            open_archive=Archives(client, settings.secrets_dir),
+            open_archive=open_archive,
             router=GrpcRouter(channel),
-            ledger=SqlLedger(database),
+            ledger=ledger,
             builders={"air": builder},
             difference=difference,
             clock=clock,
             identity_key=identity_key,
             zone=ZoneInfo(settings.zone),
         )
-        add_ResultsServiceServicer_to_server(ResultsApi(database), server)
+        verify = VerifyResults(
+            registry=registry, ledger=ledger, open_archive=open_archive, difference=difference, clock=clock
+        )
+        add_ResultsServiceServicer_to_server(ResultsApi(database, verify), server)
         relay = await stack.enter_async_context(
             relaying(database, bus, Producer(source=f"/services/{settings.service}", region=settings.region))
         )

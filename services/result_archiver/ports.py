@@ -1,6 +1,6 @@
 """What the use cases need from the world."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -164,6 +164,15 @@ class Ledger(Protocol):
 
     async def delivery(self, key: DeliveryKey) -> Delivery | None:
         """Return a delivery."""
+
+    async def archived_since(self, since: datetime, *, jobs: Collection[str]) -> Sequence[DeliveryKey]:
+        """Return the deliveries that were archived since then, or those of ``jobs`` if any are named."""
+
+    async def witness(self, job: str, result_digest: str) -> DicomJson | None:
+        """Return the header that the witness had when the objects were built."""
+
+    async def note_redelivery(self, key: DeliveryKey, sop_instance_uid: str, *, at: datetime) -> None:
+        """Note in the audit trail who had an object stored again."""
 
     async def keep(self, key: DeliveryKey, built: Built, snapshot: Snapshot, *, at: datetime) -> Built:
         """Commit objects and a delivery in state BUILT; return what is committed, which may be another's earlier."""

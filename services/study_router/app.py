@@ -12,6 +12,7 @@ from grpc import aio
 from study_router.adapters.cel import CelCompiler
 from study_router.adapters.connectors import HttpConnectors, connecting
 from study_router.adapters.events import Reports, may_replay
+from study_router.adapters.grpc_reconciliation import ReconciliationApi
 from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, DeviceRegistryApi
 from study_router.adapters.grpc_work import JobsApi, StudiesApi
 from study_router.adapters.loops import Backfilling, Bell, Dispatching, Evaluation, Intake, Watchdog
@@ -30,6 +31,7 @@ from study_router.usecases.evaluating import EvaluateStudy
 from study_router.usecases.intake import FollowFeed, IndexSeries
 from study_router.usecases.planning import PlanStudy
 from study_router.usecases.reading import CheckArchive, ExplainStudy, ReadJobs, ReadRegistry, ReadStudies
+from study_router.usecases.reconciling import CompareArchives, CompareOutcomes, ListArchived
 from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
 from study_router.usecases.releasing import ReleaseStudy
 from study_router.usecases.reports import (
@@ -42,7 +44,13 @@ from study_router.usecases.reports import (
 from study_router.usecases.viewing import RuleBook
 from study_router.usecases.watching import SweepDeadlines
 from udc.events.v1 import events_service_pb2_grpc
-from udc.router.v1 import archives_pb2_grpc, devices_pb2_grpc, jobs_pb2_grpc, studies_pb2_grpc
+from udc.router.v1 import (
+    archives_pb2_grpc,
+    devices_pb2_grpc,
+    jobs_pb2_grpc,
+    reconciliation_pb2_grpc,
+    studies_pb2_grpc,
+)
 from udckit import subjects
 from udckit.bus import Bus, BusSettings, connected
 from udckit.clock import Clock, SystemClock
@@ -95,6 +103,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         publisher = RegistryPublisher(database, bus)
         _add_registry_servicers(server, parts, changed=publisher.wake)
         _add_work_servicers(server, parts)
+        _add_reconciliation_servicer(server, parts)
         events_service_pb2_grpc.add_EventsServiceServicer_to_server(
             EventsApi(database, relay, may_replay=may_replay), server
         )
@@ -186,6 +195,18 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
     )
 
 
+def _add_reconciliation_servicer(server: aio.Server, parts: Parts) -> None:
+    store, clock = parts.store, parts.clock
+    reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server(
+        ReconciliationApi(
+            archives=CompareArchives(store=store, connectors=parts.connectors, clock=clock, pause=asyncio.sleep),
+            outcomes=CompareOutcomes(store=store, plan=_plan(parts), clock=clock),
+            archived=ListArchived(store=store),
+        ),
+        server,
+    )
+
+
 def _reports(parts: Parts) -> Reports:
     clock = parts.clock
     return Reports(
@@ -218,32 +239,35 @@ def _dispatching(parts: Parts, pools: RosterPools) -> Dispatching:
     )
 
 
-def _evaluation(parts: Parts) -> Evaluation:
+def _plan(parts: Parts) -> PlanStudy:
     settings = parts.settings
 
     async def put_stack(stack: StackDescriptor) -> str:
         return await parts.objects.put(encode_stack(stack))
 
+    return PlanStudy(
+        put_stack=put_stack,
+        rules=parts.rules,
+        region=settings.region,
+        identity_key=settings.identity_key(),
+        quiet=Quiet(stack=timedelta(seconds=settings.input_quiet_s), study=timedelta(seconds=settings.study_quiet_s)),
+        longest_quiet=Quiet(
+            stack=timedelta(seconds=settings.longest_input_quiet_s),
+            study=timedelta(seconds=settings.longest_study_quiet_s),
+        ),
+        job_deadline_s=settings.job_deadline_s,
+        max_study_age_days=settings.max_study_age_days,
+    )
+
+
+def _evaluation(parts: Parts) -> Evaluation:
+    settings = parts.settings
     return Evaluation(
         store=parts.store,
         evaluate=EvaluateStudy(
             store=parts.store,
             connectors=parts.connectors,
-            plan=PlanStudy(
-                put_stack=put_stack,
-                rules=parts.rules,
-                region=settings.region,
-                identity_key=settings.identity_key(),
-                quiet=Quiet(
-                    stack=timedelta(seconds=settings.input_quiet_s), study=timedelta(seconds=settings.study_quiet_s)
-                ),
-                longest_quiet=Quiet(
-                    stack=timedelta(seconds=settings.longest_input_quiet_s),
-                    study=timedelta(seconds=settings.longest_study_quiet_s),
-                ),
-                job_deadline_s=settings.job_deadline_s,
-                max_study_age_days=settings.max_study_age_days,
-            ),
+            plan=_plan(parts),
             clock=parts.clock,
             retry_s=settings.feed_poll_s,
         ),

@@ -103,6 +103,15 @@ class Jobs(Protocol):
     def unfinished_of(self, study: str) -> Sequence[str]:
         """Return the jobs of a study that have not ended."""
 
+    def overdue(self, before: datetime, *, limit: int) -> Sequence[str]:
+        """Return unfinished jobs all of whose deadlines were before ``before``."""
+
+    def archived_since(self, since: datetime, *, after: str, limit: int) -> Sequence[Job]:
+        """Return jobs that were archived since then, in the order of their ids, page by page."""
+
+    def of_study(self, study: str) -> Sequence[Job]:
+        """Return all jobs of a study, oldest first."""
+
     def deliver(self, job: str, archive: str, *, is_archived: bool, at: datetime) -> None:
         """Note that a destination holds the result, or cannot take it; what is held stays held."""
 
@@ -152,6 +161,9 @@ class Studies(Protocol):
 
     def due(self, now: datetime, *, limit: int) -> Sequence[str]:
         """Return studies that have to be looked at."""
+
+    def touched_since(self, since: datetime, *, after: str, limit: int) -> Sequence[str]:
+        """Return studies in which a source instance arrived since then, in the order of their ids, page by page."""
 
     def locate(self, study: str, archive: str, *, at: datetime) -> None:
         """Note that an archive holds the study."""
@@ -204,6 +216,12 @@ class Intake(Protocol):
 
     def study_uids(self, archive: str, *, after: str, limit: int) -> Sequence[str]:
         """Return the UIDs of the studies known in an archive, in order, page by page."""
+
+    def series_counts(self, archive: str, series_instance_uids: Collection[str]) -> Mapping[str, int]:
+        """Return how many instances of each series an archive held when it was last read."""
+
+    def waiting_since(self, study_instance_uid: str) -> datetime | None:
+        """Return since when a series of the study waits to be read; None when all were."""
 
     def series_of(self, archive: str, study_instance_uid: str) -> Sequence[str]:
         """Return the series known of a study in an archive."""

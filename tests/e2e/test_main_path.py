@@ -71,7 +71,8 @@ def morning(region: Region, watcher: Watcher, tmp_path_factory: pytest.TempPathF
             for _ in range(entry["sends"]):
                 await region.orthanc.store([folder / file for file in entry["files"]])
         late = next(entry for entry in morning.entries.values() if entry["late"])
-        await watcher.until([late["study_instance_uid"]], lambda study: any(item.job for item in study.outcomes))
+        # Late is what comes after the study was closed; before, it is only one more slice.
+        await watcher.until([late["study_instance_uid"]], lambda study: is_settled(study, attachments=ATTACHMENTS))
         await region.orthanc.store([folder / file for file in late["late"]])
 
     asyncio.run(send())

@@ -23,6 +23,7 @@ _REGISTRY: Final = "udc.router.v1.DeviceRegistryService"
 _ATTACHMENTS: Final = "udc.router.v1.AttachmentsService"
 _STUDIES: Final = "udc.router.v1.StudiesService"
 _JOBS: Final = "udc.router.v1.JobsService"
+_RECONCILIATION: Final = "udc.router.v1.ReconciliationService"
 _SERVING: Final = "udc.serving.v1.ServingService"
 _RESULTS: Final = "udc.archive.v1.ResultsService"
 _SURVEILLANCE: Final = "udc.surveillance.v1.SurveillanceService"
@@ -60,12 +61,16 @@ RULES: Final = (
     _rule(f"{_JOBS}/CancelJob", _DAILY, Scope.REGION),
     # The commit of a result; no person makes it.
     _rule(f"{_JOBS}/BeginArchiving", _NOBODY, Scope.REGION, Service.RESULT_ARCHIVER),
+    # Comparing may repair, in the archives as well.
+    _rule(f"{_RECONCILIATION}/ReconcileStudies", _REPAIR, Scope.REGION),
+    _rule(f"{_RESULTS}/VerifyResults", _REPAIR, Scope.REGION),
     _rule(f"{_SERVING}/GetStatus", _SEE_STATES, Scope.NONE, Service.STUDY_ROUTER),
     _rule(f"{_RESULTS}/GetResult", _SEE_RESULTS, Scope.REGION),
     _rule(f"{_SURVEILLANCE}/GetCounts", _DAILY | {Role.AUDITOR, Role.REGULATOR}, Scope.REGION),
     _rule(f"{_SURVEILLANCE}/GetJournalStatus", _SEE_STATES | {Role.REGULATOR}, Scope.REGION),
     _rule(f"{_SURVEILLANCE}/RebuildCounts", _REPAIR, Scope.REGION),
     # Every service answers these about its own events.
+    _rule(f"{_EVENTS}/GetOutbox", _SEE_STATES, Scope.REGION),
     _rule(
         f"{_EVENTS}/Republish",
         _ADMIN | {Role.SRE},

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,11 +15,12 @@ from result_archiver.adapters.object_rows import FAST, built_objects, object_row
 from result_archiver.adapters.tables import DELIVERIES, OBJECTS, PROOFS, RESULTS
 from result_archiver.domain.delivery import ENDED, RULES, Answer, Delivery, DeliveryKey, Event, State
 from result_archiver.domain.failure import CATEGORY_OF, FailureReason
-from result_archiver.domain.objects import EncodedObject, Snapshot
+from result_archiver.domain.objects import DicomJson, EncodedObject, Snapshot
 from result_archiver.ports import AcceptedResult, Built, Line
-from udckit import outbox
+from udckit import audit, outbox
 from udckit.database import Database, insert
 from udckit.errors import ConflictError, InternalError
+from udckit.security.identity import current_identity
 from udcmodel.grant import Refused
 from udcmodel.vocabulary import ErrorCategory
 
@@ -41,6 +42,39 @@ class SqlLedger:
     async def delivery(self, key: DeliveryKey) -> Delivery | None:
         """Return a delivery."""
         return await self._database.read(lambda connection: _delivery(connection, key))
+
+    async def archived_since(self, since: datetime, *, jobs: Collection[str]) -> Sequence[DeliveryKey]:
+        """Return the deliveries that were archived since then, or those of ``jobs`` if any are named."""
+        wanted = DELIVERIES.c.job.in_(jobs) if jobs else DELIVERIES.c.changed_at >= since
+        query = (
+            select(DELIVERIES.c.job, DELIVERIES.c.result_digest, DELIVERIES.c.archive)
+            .where(DELIVERIES.c.state == State.ARCHIVED.value, wanted)
+            .order_by(DELIVERIES.c.changed_at, DELIVERIES.c.job, DELIVERIES.c.archive)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [DeliveryKey(job=row.job, result_digest=row.result_digest, archive=row.archive) for row in rows]
+
+    async def witness(self, job: str, result_digest: str) -> DicomJson | None:
+        """Return the header that the witness had when the objects were built."""
+        query = select(RESULTS.c.snapshot).where(RESULTS.c.job == job, RESULTS.c.result_digest == result_digest)
+        packed = await self._database.read(lambda connection: connection.execute(query).scalar_one_or_none())
+        # The first image that was used is the witness.
+        headers: Sequence[DicomJson] = [] if packed is None else json.loads(zlib.decompress(packed))
+        return headers[0] if headers else None
+
+    async def note_redelivery(self, key: DeliveryKey, sop_instance_uid: str, *, at: datetime) -> None:
+        """Note in the audit trail who had an object stored again."""
+        actor = current_identity().actor
+        await self._database.transact(
+            lambda connection: audit.append(
+                connection,
+                actor=actor,
+                action="object.stored_again",
+                subject=f"jobs/{key.job}",
+                facts={"archive": key.archive, "sop_instance_uid": sop_instance_uid},
+                at=at,
+            )
+        )
 
     async def keep(self, key: DeliveryKey, built: Built, snapshot: Snapshot, *, at: datetime) -> Built:
         """Commit objects and a delivery in state BUILT; return what is committed, which may be another's earlier."""

@@ -103,6 +103,24 @@ class SqlIntake:
             .all()
         )
 
+    def series_counts(self, archive: str, series_instance_uids: Collection[str]) -> Mapping[str, int]:
+        """Return how many instances of each series an archive held when it was last read."""
+        found: dict[str, int] = {}
+        for chunk in chunks(series_instance_uids):
+            rows = self._connection.execute(
+                select(INSTANCES.c.series_instance_uid, func.count())
+                .where(INSTANCES.c.archive == archive, INSTANCES.c.series_instance_uid.in_(chunk))
+                .group_by(INSTANCES.c.series_instance_uid)
+            )
+            found.update({row[0]: row[1] for row in rows})
+        return found
+
+    def waiting_since(self, study_instance_uid: str) -> datetime | None:
+        """Return since when a series of the study waits to be read; None when all were."""
+        return self._connection.execute(
+            select(func.min(ARRIVALS.c.touched_at)).where(ARRIVALS.c.study_instance_uid == study_instance_uid)
+        ).scalar_one_or_none()
+
     def series_of(self, archive: str, study_instance_uid: str) -> Sequence[str]:
         """Return the series known of a study in an archive."""
         return (

@@ -181,6 +181,37 @@ class SqlJobs:
             .all()
         )
 
+    def overdue(self, before: datetime, *, limit: int) -> Sequence[str]:
+        """Return unfinished jobs all of whose deadlines were before ``before``."""
+        attempt_is_over = JOBS.c.attempt_deadline.is_(None) | (JOBS.c.attempt_deadline < before)
+        return (
+            self._connection.execute(
+                select(JOBS.c.job)
+                .where(JOBS.c.state.in_(_UNFINISHED), JOBS.c.deadline < before, attempt_is_over)
+                .order_by(JOBS.c.deadline, JOBS.c.job)
+                .limit(limit)
+            )
+            .scalars()
+            .all()
+        )
+
+    def archived_since(self, since: datetime, *, after: str, limit: int) -> Sequence[Job]:
+        """Return jobs that were archived since then, in the order of their ids, page by page."""
+        rows = self._connection.execute(
+            select(JOBS)
+            .where(JOBS.c.state == State.ARCHIVED.value, JOBS.c.ended_at >= since, JOBS.c.job > after)
+            .order_by(JOBS.c.job)
+            .limit(limit)
+        )
+        return [_job(row) for row in rows]
+
+    def of_study(self, study: str) -> Sequence[Job]:
+        """Return all jobs of a study, oldest first."""
+        rows = self._connection.execute(
+            select(JOBS).where(JOBS.c.study == study).order_by(JOBS.c.created_at, JOBS.c.run)
+        )
+        return [_job(row) for row in rows]
+
     def deliver(self, job: str, archive: str, *, is_archived: bool, at: datetime) -> None:
         """Note that a destination holds the result, or cannot take it; what is held stays held."""
         delivering = insert(DELIVERIES, dialect=self._connection.dialect.name).values(

@@ -72,6 +72,19 @@ class SqlStudies:
             .all()
         )
 
+    def touched_since(self, since: datetime, *, after: str, limit: int) -> Sequence[str]:
+        """Return studies in which a source instance arrived since then, in the order of their ids, page by page."""
+        return (
+            self._connection.execute(
+                select(STUDIES.c.study)
+                .where(STUDIES.c.last_arrival_at >= since, STUDIES.c.study > after)
+                .order_by(STUDIES.c.study)
+                .limit(limit)
+            )
+            .scalars()
+            .all()
+        )
+
     def locate(self, study: str, archive: str, *, at: datetime) -> None:
         """Note that an archive holds the study."""
         self._connection.execute(

@@ -82,12 +82,7 @@ class FollowFeed:
         """
         name = archive.archive
         connector = await self.connectors.connector(archive)
-        held: dict[str, int] = {}
-        while page := await connector.studies(offset=len(held), limit=_STUDIES_AT_ONCE):
-            before = len(held)
-            held.update({study.study_instance_uid: study.instances for study in page})
-            if len(held) == before:
-                break
+        held = await studies_held(connector)
         different = await self._different(name, held)
         now = self.clock.now()
         for uid in different:
@@ -119,6 +114,21 @@ class FollowFeed:
 
 def _has_sources(seen: Sequence[SeenInstance], own: Collection[str]) -> bool:
     return any(classify(item.header, is_own=own.__contains__) is InstanceClass.SOURCE for item in seen)
+
+
+async def studies_held(connector: ArchiveConnector) -> Mapping[str, int]:
+    """Return every study of an archive with the number of its instances.
+
+    Raises:
+        UpstreamUnavailableError: the archive is away.
+    """
+    held: dict[str, int] = {}
+    while page := await connector.studies(offset=len(held), limit=_STUDIES_AT_ONCE):
+        before = len(held)
+        held.update({study.study_instance_uid: study.instances for study in page})
+        if len(held) == before:
+            break
+    return held
 
 
 def _series_of(transaction: Transaction, *, archive: str, study_instance_uid: str) -> Sequence[str]:

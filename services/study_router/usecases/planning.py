@@ -10,7 +10,7 @@ from study_router.domain.matching import Decision, Insufficient, Matched, NotEli
 from study_router.domain.quiet import learnt_quiet
 from study_router.domain.readiness import Quiet, became_complete_at
 from study_router.domain.registry import Attachment, DeviceVersion
-from study_router.domain.studies import StudyState
+from study_router.domain.studies import Study, StudyState
 from study_router.domain.work import Ending, Job, JobInput
 from study_router.ports import PutStack
 from study_router.usecases.commands import configuration_of
@@ -81,23 +81,36 @@ class PlanStudy:
         """Return how long silence must last for this study."""
         return learnt_quiet(view.pauses, setting=self.quiet, longest=self.longest_quiet)
 
-    def _is_concerned(self, view: View, attachment: Attachment) -> bool:
-        """Say whether the study is the attachment's business: its organisation, its archives, its time."""
-        study = view.study
-        if not attachment.looks_at(organisation=study.organisation, archives=view.archives):
-            return False
-        if study.state is StudyState.CLOSED:
-            return attachment.attachment in view.owed
-        return attachment.attachment in view.backfilled or self._is_in_time(view, attachment)
+    def concerns(
+        self, study: Study, archives: Sequence[str], attachment: Attachment, *, quiet: Quiet | None = None
+    ) -> bool:
+        """Say whether the study is the attachment's business: its organisation, its archives, its time.
 
-    def _is_in_time(self, view: View, attachment: Attachment) -> bool:
-        study = view.study
-        if became_complete_at(study, quiet=self.quiet_of(view)) <= attachment.effective_from:
+        Args:
+            study: The study.
+            archives: Where it is.
+            attachment: Whose business it may be.
+            quiet: How long its senders pause; the setting, which is the least, when left out. A backfill may hand over
+                more.
+        """
+        if not attachment.looks_at(organisation=study.organisation, archives=archives):
+            return False
+        if became_complete_at(study, quiet=quiet or self.quiet) <= attachment.effective_from:
             return False
         made = parse_date(study.study_date)
         if self.max_study_age_days is None or made is None:
             return True
         return (study.first_seen_at.date() - made).days <= self.max_study_age_days
+
+    def _is_concerned(self, view: View, attachment: Attachment) -> bool:
+        if not attachment.looks_at(organisation=view.study.organisation, archives=view.archives):
+            return False
+        if view.study.state is StudyState.CLOSED:
+            return attachment.attachment in view.owed
+        return attachment.attachment in view.backfilled or self._is_in_time(view, attachment)
+
+    def _is_in_time(self, view: View, attachment: Attachment) -> bool:
+        return self.concerns(view.study, view.archives, attachment, quiet=self.quiet_of(view))
 
     async def _plan(
         self, view: View, attachment: Attachment, device: DeviceVersion, *, now: datetime, is_closing: bool

@@ -9,19 +9,22 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from integration.result_archiver.world import ARCHIVE, NOW, accepted
+from integration.result_archiver.world import ARCHIVE, NOW, Registry, SetClock, accepted
+from result_archiver.adapters.dicom.comparison import difference
 from result_archiver.adapters.ledger import SqlLedger, has_ended
 from result_archiver.adapters.results_api import ResultsApi
 from result_archiver.adapters.tables import OBJECTS
 from result_archiver.domain.delivery import DeliveryKey, State
 from result_archiver.domain.failure import FailureReason
 from result_archiver.domain.objects import EncodedObject, ObjectKind, Snapshot
-from result_archiver.ports import AcceptedResult, Built, Line
+from result_archiver.ports import AcceptedResult, Archive, Built, Line
+from result_archiver.usecases.verify_results import VerifyResults
 from udc.archive.v1 import results_pb2
 from udckit import outbox
 from udckit.database import Database, opened
 from udckit.errors import ConflictError, NotFoundError
 from udckit.objects import FileObjects
+from udcmodel.grant import ArchiveRecord
 from udcphantom.ct import render_ct
 from udcphantom.geometry import evenly, scan
 from udcphantom.heads import head
@@ -124,8 +127,18 @@ async def test_a_failure_before_anything_was_built_is_kept_and_announced(
     assert await backlog(database) == 1
 
 
+def _verifying_nothing(ledger: SqlLedger) -> VerifyResults:
+    def unknown(record: ArchiveRecord) -> Archive:
+        raise AssertionError(f"nobody asks {record.archive} for what is in the ledger")
+
+    return VerifyResults(
+        registry=Registry(), ledger=ledger, open_archive=unknown, difference=difference, clock=SetClock()
+    )
+
+
 async def test_the_first_proof_counts(database: Database, key: DeliveryKey) -> None:
-    ledger, api = SqlLedger(database), ResultsApi(database)
+    ledger = SqlLedger(database)
+    api = ResultsApi(database, _verifying_nothing(ledger))
     with pytest.raises(NotFoundError):
         await api.GetResult(results_pb2.GetResultRequest(job=key.job), None)
     await ledger.keep(key, built(), SNAPSHOT, at=NOW)

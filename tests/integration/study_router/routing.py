@@ -11,6 +11,7 @@ from study_router.adapters.cel import CelCompiler
 from study_router.adapters.store import SqlStore
 from study_router.domain.instances import Header
 from study_router.domain.readiness import Quiet
+from study_router.domain.reconciliation import Finding, Unsettled
 from study_router.domain.registry import Archive, Attachment, FeedKind
 from study_router.domain.studies import Patient, SeenInstance, Study, Touched
 from study_router.domain.work import CurrentOutcome, Ending, Job
@@ -22,6 +23,7 @@ from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
 from study_router.usecases.intake import FollowFeed, IndexSeries
 from study_router.usecases.planning import PlanStudy
+from study_router.usecases.reconciling import CompareArchives, CompareOutcomes
 from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
 from study_router.usecases.reports import (
     AcceptResult,
@@ -297,20 +299,34 @@ class Routing:
         evaluate = EvaluateStudy(
             store=self.store,
             connectors=self.played,
-            plan=PlanStudy(
-                put_stack=self.put_stack,
-                rules=self.rules,
-                region=REGION,
-                identity_key=b"k" * 32,
-                quiet=QUIET,
-                longest_quiet=LONGEST_QUIET,
-                job_deadline_s=86400.0,
-                max_study_age_days=None,
-            ),
+            plan=self._plan(),
             clock=self.clock,
             retry_s=1.0,
         )
         await evaluate(study)
+
+    def _plan(self) -> PlanStudy:
+        return PlanStudy(
+            put_stack=self.put_stack,
+            rules=self.rules,
+            region=REGION,
+            identity_key=b"k" * 32,
+            quiet=QUIET,
+            longest_quiet=LONGEST_QUIET,
+            job_deadline_s=86400.0,
+            max_study_age_days=None,
+        )
+
+    async def reconcile(self, *, repair: bool = False, since: datetime = NOON) -> list[Finding | Unsettled]:
+        """Compare everything; the clock passes by while differences settle."""
+
+        async def pause(seconds: float) -> None:
+            self.clock.pass_by(seconds)
+
+        archives = CompareArchives(store=self.store, connectors=self.played, clock=self.clock, pause=pause)
+        outcomes = CompareOutcomes(store=self.store, plan=self._plan(), clock=self.clock)
+        with acting_as(SOMEBODY):
+            return [found for compare in (archives, outcomes) async for found in compare(since=since, repair=repair)]
 
     async def dispatch(self) -> int:
         dispatch = DispatchJobs(

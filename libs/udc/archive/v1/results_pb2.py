@@ -23,23 +23,30 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from udc.reconciliation.v1 import finding_pb2 as udc_dot_reconciliation_dot_v1_dot_finding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cudc/archive/v1/results.proto\x12\x0eudc.archive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x01\n\x0cResultObject\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x15\n\rsop_class_uid\x18\x02 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x03 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12-\n\tstored_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bverified_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1f\n\x10GetResultRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"\xba\x01\n\x11GetResultResponse\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0f\n\x07\x61rchive\x18\x02 \x01(\t\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.udc.archive.v1.DeliveryState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x05 \x01(\t\x12-\n\x07objects\x18\x06 \x03(\x0b\x32\x1c.udc.archive.v1.ResultObject*\xb9\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45LIVERY_STATE_BUILT\x10\x01\x12\x1a\n\x16\x44\x45LIVERY_STATE_STORING\x10\x02\x12\x1b\n\x17\x44\x45LIVERY_STATE_ARCHIVED\x10\x03\x12\x1a\n\x16\x44\x45LIVERY_STATE_STOPPED\x10\x04\x12\x19\n\x15\x44\x45LIVERY_STATE_FAILED\x10\x05\x32\x62\n\x0eResultsService\x12P\n\tGetResult\x12 .udc.archive.v1.GetResultRequest\x1a!.udc.archive.v1.GetResultResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cudc/archive/v1/results.proto\x12\x0eudc.archive.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#udc/reconciliation/v1/finding.proto\"\xda\x01\n\x0cResultObject\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x15\n\rsop_class_uid\x18\x02 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x03 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12-\n\tstored_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bverified_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1f\n\x10GetResultRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"\xba\x01\n\x11GetResultResponse\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0f\n\x07\x61rchive\x18\x02 \x01(\t\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.udc.archive.v1.DeliveryState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x05 \x01(\t\x12-\n\x07objects\x18\x06 \x03(\x0b\x32\x1c.udc.archive.v1.ResultObject\"_\n\x14VerifyResultsRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04jobs\x18\x02 \x03(\t\x12\x0e\n\x06repair\x18\x03 \x01(\x08\"\x89\x01\n\x15VerifyResultsResponse\x12\x31\n\x07\x66inding\x18\x01 \x01(\x0b\x32\x1e.udc.reconciliation.v1.FindingH\x00\x12\x32\n\x08verified\x18\x02 \x01(\x0b\x32\x1e.udc.archive.v1.VerifiedResultH\x00\x42\t\n\x07\x63ontent\"?\n\x0eVerifiedResult\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0f\n\x07\x61rchive\x18\x02 \x01(\t\x12\x0f\n\x07objects\x18\x03 \x01(\r*\xb9\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45LIVERY_STATE_BUILT\x10\x01\x12\x1a\n\x16\x44\x45LIVERY_STATE_STORING\x10\x02\x12\x1b\n\x17\x44\x45LIVERY_STATE_ARCHIVED\x10\x03\x12\x1a\n\x16\x44\x45LIVERY_STATE_STOPPED\x10\x04\x12\x19\n\x15\x44\x45LIVERY_STATE_FAILED\x10\x05\x32\xc2\x01\n\x0eResultsService\x12P\n\tGetResult\x12 .udc.archive.v1.GetResultRequest\x1a!.udc.archive.v1.GetResultResponse\x12^\n\rVerifyResults\x12$.udc.archive.v1.VerifyResultsRequest\x1a%.udc.archive.v1.VerifyResultsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'udc.archive.v1.results_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DELIVERYSTATE']._serialized_start=525
-  _globals['_DELIVERYSTATE']._serialized_end=710
-  _globals['_RESULTOBJECT']._serialized_start=82
-  _globals['_RESULTOBJECT']._serialized_end=300
-  _globals['_GETRESULTREQUEST']._serialized_start=302
-  _globals['_GETRESULTREQUEST']._serialized_end=333
-  _globals['_GETRESULTRESPONSE']._serialized_start=336
-  _globals['_GETRESULTRESPONSE']._serialized_end=522
-  _globals['_RESULTSSERVICE']._serialized_start=712
-  _globals['_RESULTSSERVICE']._serialized_end=810
+  _globals['_DELIVERYSTATE']._serialized_start=864
+  _globals['_DELIVERYSTATE']._serialized_end=1049
+  _globals['_RESULTOBJECT']._serialized_start=119
+  _globals['_RESULTOBJECT']._serialized_end=337
+  _globals['_GETRESULTREQUEST']._serialized_start=339
+  _globals['_GETRESULTREQUEST']._serialized_end=370
+  _globals['_GETRESULTRESPONSE']._serialized_start=373
+  _globals['_GETRESULTRESPONSE']._serialized_end=559
+  _globals['_VERIFYRESULTSREQUEST']._serialized_start=561
+  _globals['_VERIFYRESULTSREQUEST']._serialized_end=656
+  _globals['_VERIFYRESULTSRESPONSE']._serialized_start=659
+  _globals['_VERIFYRESULTSRESPONSE']._serialized_end=796
+  _globals['_VERIFIEDRESULT']._serialized_start=798
+  _globals['_VERIFIEDRESULT']._serialized_end=861
+  _globals['_RESULTSSERVICE']._serialized_start=1052
+  _globals['_RESULTSSERVICE']._serialized_end=1246
 # @@protoc_insertion_point(module_scope)

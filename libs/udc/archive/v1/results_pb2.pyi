@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from udc.reconciliation.v1 import finding_pb2 as _finding_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -64,3 +65,31 @@ class GetResultResponse(_message.Message):
     study_instance_uid: str
     objects: _containers.RepeatedCompositeFieldContainer[ResultObject]
     def __init__(self, job: _Optional[str] = ..., archive: _Optional[str] = ..., state: _Optional[_Union[DeliveryState, str]] = ..., reason: _Optional[str] = ..., study_instance_uid: _Optional[str] = ..., objects: _Optional[_Iterable[_Union[ResultObject, _Mapping]]] = ...) -> None: ...
+
+class VerifyResultsRequest(_message.Message):
+    __slots__ = ("since", "jobs", "repair")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_FIELD_NUMBER: _ClassVar[int]
+    since: _timestamp_pb2.Timestamp
+    jobs: _containers.RepeatedScalarFieldContainer[str]
+    repair: bool
+    def __init__(self, since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., jobs: _Optional[_Iterable[str]] = ..., repair: _Optional[bool] = ...) -> None: ...
+
+class VerifyResultsResponse(_message.Message):
+    __slots__ = ("finding", "verified")
+    FINDING_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_FIELD_NUMBER: _ClassVar[int]
+    finding: _finding_pb2.Finding
+    verified: VerifiedResult
+    def __init__(self, finding: _Optional[_Union[_finding_pb2.Finding, _Mapping]] = ..., verified: _Optional[_Union[VerifiedResult, _Mapping]] = ...) -> None: ...
+
+class VerifiedResult(_message.Message):
+    __slots__ = ("job", "archive", "objects")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    archive: str
+    objects: int
+    def __init__(self, job: _Optional[str] = ..., archive: _Optional[str] = ..., objects: _Optional[int] = ...) -> None: ...

@@ -40,6 +40,11 @@ class ResultsServiceStub:
                 request_serializer=udc_dot_archive_dot_v1_dot_results__pb2.GetResultRequest.SerializeToString,
                 response_deserializer=udc_dot_archive_dot_v1_dot_results__pb2.GetResultResponse.FromString,
                 _registered_method=True)
+        self.VerifyResults = channel.unary_stream(
+                '/udc.archive.v1.ResultsService/VerifyResults',
+                request_serializer=udc_dot_archive_dot_v1_dot_results__pb2.VerifyResultsRequest.SerializeToString,
+                response_deserializer=udc_dot_archive_dot_v1_dot_results__pb2.VerifyResultsResponse.FromString,
+                _registered_method=True)
 
 
 class ResultsServiceServicer:
@@ -53,6 +58,13 @@ class ResultsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyResults(self, request, context):
+        """Asks the archives for every object of the results that they confirmed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ResultsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +72,11 @@ def add_ResultsServiceServicer_to_server(servicer, server):
                     servicer.GetResult,
                     request_deserializer=udc_dot_archive_dot_v1_dot_results__pb2.GetResultRequest.FromString,
                     response_serializer=udc_dot_archive_dot_v1_dot_results__pb2.GetResultResponse.SerializeToString,
+            ),
+            'VerifyResults': grpc.unary_stream_rpc_method_handler(
+                    servicer.VerifyResults,
+                    request_deserializer=udc_dot_archive_dot_v1_dot_results__pb2.VerifyResultsRequest.FromString,
+                    response_serializer=udc_dot_archive_dot_v1_dot_results__pb2.VerifyResultsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +107,33 @@ class ResultsService:
             '/udc.archive.v1.ResultsService/GetResult',
             udc_dot_archive_dot_v1_dot_results__pb2.GetResultRequest.SerializeToString,
             udc_dot_archive_dot_v1_dot_results__pb2.GetResultResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyResults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/udc.archive.v1.ResultsService/VerifyResults',
+            udc_dot_archive_dot_v1_dot_results__pb2.VerifyResultsRequest.SerializeToString,
+            udc_dot_archive_dot_v1_dot_results__pb2.VerifyResultsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,27 +25,31 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"udc/events/v1/events_service.proto\x12\rudc.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"/\n\x10RepublishRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"&\n\x11RepublishResponse\x12\x11\n\tpublished\x18\x01 \x01(\x04\"\xef\x01\n\nDeadLetter\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x04 \x01(\t\x12\r\n\x05\x61\x62out\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\r\x12+\n\x07\x64ied_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breplayed_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x16ListDeadLettersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\"J\n\x17ListDeadLettersResponse\x12/\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x19.udc.events.v1.DeadLetter\"%\n\x17ReplayDeadLetterRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x1a\n\x18ReplayDeadLetterResponse2\xa6\x02\n\rEventsService\x12N\n\tRepublish\x12\x1f.udc.events.v1.RepublishRequest\x1a .udc.events.v1.RepublishResponse\x12`\n\x0fListDeadLetters\x12%.udc.events.v1.ListDeadLettersRequest\x1a&.udc.events.v1.ListDeadLettersResponse\x12\x63\n\x10ReplayDeadLetter\x12&.udc.events.v1.ReplayDeadLetterRequest\x1a\'.udc.events.v1.ReplayDeadLetterResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"udc/events/v1/events_service.proto\x12\rudc.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetOutboxRequest\"a\n\x11GetOutboxResponse\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x16\n\x0elast_published\x18\x02 \x01(\x04\x12\x13\n\x0boldest_kept\x18\x03 \x01(\x04\x12\x0f\n\x07waiting\x18\x04 \x01(\x04\"/\n\x10RepublishRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"&\n\x11RepublishResponse\x12\x11\n\tpublished\x18\x01 \x01(\x04\"\xef\x01\n\nDeadLetter\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x04 \x01(\t\x12\r\n\x05\x61\x62out\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\r\x12+\n\x07\x64ied_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breplayed_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x16ListDeadLettersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\"J\n\x17ListDeadLettersResponse\x12/\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x19.udc.events.v1.DeadLetter\"%\n\x17ReplayDeadLetterRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x1a\n\x18ReplayDeadLetterResponse2\xf6\x02\n\rEventsService\x12N\n\tGetOutbox\x12\x1f.udc.events.v1.GetOutboxRequest\x1a .udc.events.v1.GetOutboxResponse\x12N\n\tRepublish\x12\x1f.udc.events.v1.RepublishRequest\x1a .udc.events.v1.RepublishResponse\x12`\n\x0fListDeadLetters\x12%.udc.events.v1.ListDeadLettersRequest\x1a&.udc.events.v1.ListDeadLettersResponse\x12\x63\n\x10ReplayDeadLetter\x12&.udc.events.v1.ReplayDeadLetterRequest\x1a\'.udc.events.v1.ReplayDeadLetterResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'udc.events.v1.events_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REPUBLISHREQUEST']._serialized_start=86
-  _globals['_REPUBLISHREQUEST']._serialized_end=133
-  _globals['_REPUBLISHRESPONSE']._serialized_start=135
-  _globals['_REPUBLISHRESPONSE']._serialized_end=173
-  _globals['_DEADLETTER']._serialized_start=176
-  _globals['_DEADLETTER']._serialized_end=415
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=417
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=460
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=462
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=536
-  _globals['_REPLAYDEADLETTERREQUEST']._serialized_start=538
-  _globals['_REPLAYDEADLETTERREQUEST']._serialized_end=575
-  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_start=577
-  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_end=603
-  _globals['_EVENTSSERVICE']._serialized_start=606
-  _globals['_EVENTSSERVICE']._serialized_end=900
+  _globals['_GETOUTBOXREQUEST']._serialized_start=86
+  _globals['_GETOUTBOXREQUEST']._serialized_end=104
+  _globals['_GETOUTBOXRESPONSE']._serialized_start=106
+  _globals['_GETOUTBOXRESPONSE']._serialized_end=203
+  _globals['_REPUBLISHREQUEST']._serialized_start=205
+  _globals['_REPUBLISHREQUEST']._serialized_end=252
+  _globals['_REPUBLISHRESPONSE']._serialized_start=254
+  _globals['_REPUBLISHRESPONSE']._serialized_end=292
+  _globals['_DEADLETTER']._serialized_start=295
+  _globals['_DEADLETTER']._serialized_end=534
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=536
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=579
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=581
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=655
+  _globals['_REPLAYDEADLETTERREQUEST']._serialized_start=657
+  _globals['_REPLAYDEADLETTERREQUEST']._serialized_end=694
+  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_start=696
+  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_end=722
+  _globals['_EVENTSSERVICE']._serialized_start=725
+  _globals['_EVENTSSERVICE']._serialized_end=1099
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class GetOutboxRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetOutboxResponse(_message.Message):
+    __slots__ = ("source", "last_published", "oldest_kept", "waiting")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_KEPT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    last_published: int
+    oldest_kept: int
+    waiting: int
+    def __init__(self, source: _Optional[str] = ..., last_published: _Optional[int] = ..., oldest_kept: _Optional[int] = ..., waiting: _Optional[int] = ...) -> None: ...
+
 class RepublishRequest(_message.Message):
     __slots__ = ("first", "last")
     FIRST_FIELD_NUMBER: _ClassVar[int]

@@ -35,6 +35,11 @@ class EventsServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetOutbox = channel.unary_unary(
+                '/udc.events.v1.EventsService/GetOutbox',
+                request_serializer=udc_dot_events_dot_v1_dot_events__service__pb2.GetOutboxRequest.SerializeToString,
+                response_deserializer=udc_dot_events_dot_v1_dot_events__service__pb2.GetOutboxResponse.FromString,
+                _registered_method=True)
         self.Republish = channel.unary_unary(
                 '/udc.events.v1.EventsService/Republish',
                 request_serializer=udc_dot_events_dot_v1_dot_events__service__pb2.RepublishRequest.SerializeToString,
@@ -55,6 +60,13 @@ class EventsServiceStub:
 class EventsServiceServicer:
     """What every service offers about the events it sent and could not handle.
     """
+
+    def GetOutbox(self, request, context):
+        """Says how far this service has published its events.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Republish(self, request, context):
         """Publishes events of this service again, by their gapless numbers. Consumers that know them change nothing.
@@ -80,6 +92,11 @@ class EventsServiceServicer:
 
 def add_EventsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetOutbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOutbox,
+                    request_deserializer=udc_dot_events_dot_v1_dot_events__service__pb2.GetOutboxRequest.FromString,
+                    response_serializer=udc_dot_events_dot_v1_dot_events__service__pb2.GetOutboxResponse.SerializeToString,
+            ),
             'Republish': grpc.unary_unary_rpc_method_handler(
                     servicer.Republish,
                     request_deserializer=udc_dot_events_dot_v1_dot_events__service__pb2.RepublishRequest.FromString,
@@ -106,6 +123,33 @@ def add_EventsServiceServicer_to_server(servicer, server):
 class EventsService:
     """What every service offers about the events it sent and could not handle.
     """
+
+    @staticmethod
+    def GetOutbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/udc.events.v1.EventsService/GetOutbox',
+            udc_dot_events_dot_v1_dot_events__service__pb2.GetOutboxRequest.SerializeToString,
+            udc_dot_events_dot_v1_dot_events__service__pb2.GetOutboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Republish(request,
