@@ -6,7 +6,7 @@ from typing import Any, Final
 _AGAIN_S: Final = 5.0
 
 
-async def ended(*tasks: "asyncio.Task[Any]") -> None:
+async def ended(*tasks: "asyncio.Task[Any]", again_s: float = _AGAIN_S) -> None:
     """Cancel ``tasks`` and return when all have ended; what they raise is not raised here.
 
     One request is not enough: ``asyncio.wait_for``, on which the NATS client is built, loses a cancellation that comes
@@ -16,4 +16,4 @@ async def ended(*tasks: "asyncio.Task[Any]") -> None:
     while waiting:
         for task in waiting:
             task.cancel()
-        _, waiting = await asyncio.wait(waiting, timeout=_AGAIN_S)
+        _, waiting = await asyncio.wait(waiting, timeout=again_s)

@@ -46,7 +46,7 @@ NOT_MEANT = {
     "placeholder-birth-date": ("AGE_UNKNOWN", "age unknown: the birth date is a placeholder"),
     "no-birth-date": ("AGE_UNKNOWN", "age unknown: neither birth date nor Patient's Age is usable"),
     "child": ("PURPOSE", "The device is registered for adults."),
-    "wrong-part": ("NO_INPUT", "series 2 (CT, CHEST, 20 images): not selected by where"),
+    "wrong-part": ("NO_INPUT", "series 2 (CT, CHEST, 20 images): not selected"),
     "no-part": ("NO_INPUT", "series 2 (CT, no body part, 20 images): stack.body_part is unknown"),
     "no-geometry": ("NO_INPUT", "series 2 (CT, HEAD, 1 images): stack.orientation is unknown"),
 }

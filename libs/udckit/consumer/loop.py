@@ -30,6 +30,9 @@ from udckit.tasks import ended
 
 log: Final = structlog.get_logger()
 
+_AGAIN_S: Final = 0.5
+"""Well before whoever ends the consumer asks it again."""
+
 _REPAIR_S: Final = 1.0
 """Pause after a fetch that failed for another reason than having found nothing."""
 
@@ -76,9 +79,12 @@ class Consumer:
         loops = [self._take_for_ever, self._beat_for_ever, replayer.run]
         if self._policy.notice_gaps is not None:
             loops.append(GapWatch(self._database, self._subscription.durable, self._policy.notice_gaps).run)
-        async with asyncio.TaskGroup() as group:
-            for loop in loops:
-                group.create_task(self._keep_running(loop))
+        tasks = [asyncio.create_task(self._keep_running(loop)) for loop in loops]
+        try:
+            await asyncio.wait(tasks)
+        finally:
+            # A task group asks its members to end only once, and one of them may not hear it: see ``ended``.
+            await ended(*tasks, again_s=_AGAIN_S)
 
     async def _keep_running(self, loop: Callable[[], Awaitable[None]]) -> None:
         """A bug in a loop is shown and ends neither it nor the others: its messages come again."""
