@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from sqlalchemy import Connection, select, text, update
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, select, text, update
 from udckit.database import Database, insert
 from udckit.errors import ConflictError, Kind, ServiceError
 from udckit.plumbing_tables import LEASES
+from udckit.tasks import ended
 
 log: Final = structlog.get_logger()
 
@@ -97,20 +98,7 @@ async def holding(
     try:
         yield task
     finally:
-        await _end(task)
-
-
-async def _end(*tasks: asyncio.Task[Any], again_s: float = _CANCEL_AGAIN_S) -> None:
-    """Cancel ``tasks`` until they have ended.
-
-    Once is not enough: before Python 3.12 ``asyncio.wait_for``, which nats-py uses, drops a cancellation that arrives
-    together with the result.
-    """
-    waiting: set[asyncio.Task[Any]] = set(tasks)
-    while waiting:
-        for task in waiting:
-            task.cancel()
-        _, waiting = await asyncio.wait(waiting, timeout=again_s)
+        await ended(task, again_s=_CANCEL_AGAIN_S)
 
 
 class _Holder:
@@ -145,7 +133,7 @@ class _Holder:
             await asyncio.wait([acting, renewing], return_when=asyncio.FIRST_COMPLETED)
             return acting.done() and acting.result()
         finally:
-            await _end(acting, renewing, again_s=_CANCEL_AGAIN_S / 5)  # sooner than who waits for us
+            await ended(acting, renewing, again_s=_CANCEL_AGAIN_S / 5)  # sooner than who waits for us
 
     async def _run_again_and_again(self, lease: Lease) -> bool:
         """Run until it returns, and say so, or until the lease turns out to be lost."""
