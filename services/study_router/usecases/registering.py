@@ -73,6 +73,7 @@ class RegisterDevice:
         return await self.store.transact(lambda transaction: self._register(transaction, wanted))
 
     def _register(self, transaction: Transaction, wanted: DeviceVersion) -> tuple[DeviceVersion, bool]:
+        transaction.registry.lock()
         known = transaction.registry.device(wanted.device, wanted.version)
         now = self.clock.now()
         name = f"devices/{wanted.device}/versions/{wanted.version}"
@@ -134,6 +135,7 @@ class SuspendDevice:
         """
 
         def change(transaction: Transaction) -> DeviceVersion:
+            transaction.registry.lock()
             known = transaction.registry.device(device, version)
             if known is None:
                 raise NotFoundError(f"there is no device {device} {version}", device=device, version=version)
@@ -181,6 +183,7 @@ class CreateAttachment:
 
     def _create(self, transaction: Transaction, wanted: Attachment) -> tuple[Attachment, bool]:
         now = self.clock.now()
+        transaction.registry.lock()
         device = transaction.registry.device(wanted.device, wanted.version)
         if device is None:
             raise NotFoundError(f"there is no device {wanted.device} {wanted.version}", device=wanted.device)
@@ -263,6 +266,7 @@ class AddArchive:
         return await self.store.transact(lambda transaction: self._add(transaction, archive))
 
     def _add(self, transaction: Transaction, archive: Archive) -> tuple[Archive, bool]:
+        transaction.registry.lock()
         known = next((item for item in transaction.registry.archives() if item.archive == archive.archive), None)
         if known == archive:
             return archive, False
