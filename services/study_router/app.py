@@ -64,6 +64,7 @@ from udckit.relay import Producer, Relay, relaying
 from udckit.roles import Lease, holding
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
+from udckit.tasks import kept_running
 from udcmodel.codec import encode_stack
 from udcmodel.stack import StackDescriptor
 
@@ -350,9 +351,5 @@ async def _telling(readiness: Readiness, bus: Bus, relay: Relay, consumers: Sequ
                     readiness.block(condition, reason)
             await asyncio.sleep(_LOOK_S)
 
-    looking = asyncio.create_task(look(), name="watch-dependencies")
-    try:
+    async with kept_running(look, "watch-dependencies"):
         yield
-    finally:
-        looking.cancel()
-        await asyncio.wait([looking])
