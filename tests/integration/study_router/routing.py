@@ -215,7 +215,10 @@ class Routing:
         )
         with acting_as(SOMEBODY):
             _, created = await register(
-                manifest_yaml=manifest or MANIFEST.read_bytes(), model_digest=digest_of(model), certificate=certificate
+                manifest_yaml=manifest or MANIFEST.read_bytes(),
+                model_digest=digest_of(model),
+                certificate=certificate,
+                may_certify=True,
             )
         return created
 

@@ -10,6 +10,7 @@ from integration.study_router.routing import DEVICE, MANIFEST, NOON, SOMEBODY, R
 from study_router.domain.registry import DeviceVersion
 from study_router.usecases.registering import AlreadyRegisteredError, RegisterDevice, SuspendDevice
 from udckit.database import Database
+from udckit.errors import DeniedError
 from udckit.security.identity import acting_as
 from udcmodel.grant import Certificate
 from udcmodel.ids import digest_of
@@ -42,11 +43,16 @@ async def device(routing: Routing) -> DeviceVersion:
     return known
 
 
-async def certify(routing: Routing, certificate: Certificate) -> None:
+async def certify(routing: Routing, certificate: Certificate, *, may_certify: bool = True) -> None:
     register = RegisterDevice(
         store=routing.store, put=routing.put, compiler=routing.rules.compiler, clock=routing.clock
     )
-    await register(manifest_yaml=MANIFEST.read_bytes(), model_digest=digest_of(b"model"), certificate=certificate)
+    await register(
+        manifest_yaml=MANIFEST.read_bytes(),
+        model_digest=digest_of(b"model"),
+        certificate=certificate,
+        may_certify=may_certify,
+    )
 
 
 async def test_a_suspension_is_not_undone_by_a_certificate_of_the_same_moment(routing: Routing) -> None:
@@ -61,6 +67,18 @@ async def test_a_suspension_is_not_undone_by_a_certificate_of_the_same_moment(ro
             )
             known = await device(routing)
             assert (known.is_suspended, known.certificate) == (is_suspended, certificate)
+
+
+async def test_a_vendor_changes_no_certificate_of_a_version_that_may_be_at_work(routing: Routing) -> None:
+    before = await device(routing)
+    assert before.certificate is not None
+    with acting_as(SOMEBODY):
+        with pytest.raises(DeniedError, match="only an administrator of the region"):
+            await certify(routing, RENEWED, may_certify=False)
+        await certify(routing, before.certificate, may_certify=False)
+        assert await device(routing) == before
+        await certify(routing, RENEWED)
+    assert (await device(routing)).certificate == RENEWED
 
 
 async def test_of_two_contents_of_one_version_at_the_same_moment_one_is_registered(routing: Routing) -> None:
