@@ -16,6 +16,7 @@ from study_router.adapters.grpc_reconciliation import ReconciliationApi
 from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, DeviceRegistryApi
 from study_router.adapters.grpc_work import JobsApi, StudiesApi
 from study_router.adapters.loops import Backfilling, Bell, Dispatching, Evaluation, Intake, Watchdog
+from study_router.adapters.manifests import KeepingManifests
 from study_router.adapters.measures import Measuring
 from study_router.adapters.pools import RosterPools
 from study_router.adapters.registry_bucket import RegistryPublisher
@@ -71,6 +72,7 @@ from udcmodel.stack import StackDescriptor
 SOURCE: Final = "/services/study-router"
 _LOOK_S: Final = 0.5
 _BACK_OFF_S: Final = 5.0
+_MANIFESTS_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +326,7 @@ def _roles(
     )
     return (
         ("registry", publisher.run),
+        ("manifests", KeepingManifests(store=parts.store, put=parts.objects.put, every_s=_MANIFESTS_S).run),
         ("intake", intake.run),
         ("evaluation", evaluation.run),
         ("dispatch", dispatching.run),

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from integration.study_router.routing import DEVICE, MANIFEST, NOON, SOMEBODY, Routing
+from study_router.adapters.manifests import KeepingManifests
 from study_router.domain.registry import DeviceVersion
 from study_router.usecases.registering import AlreadyRegisteredError, RegisterDevice, SuspendDevice
 from udckit.database import Database
@@ -96,3 +97,15 @@ async def test_two_changes_of_an_attachment_at_the_same_moment_are_two_revisions
     for number in range(ROUNDS):
         changed = await asyncio.gather(*(routing.attach(deadline_s=1000 + 2 * number + which) for which in range(2)))
         assert sorted(item.revision for item in changed) == [2 * number + 2, 2 * number + 3]
+
+
+async def test_the_manifest_of_every_version_is_put_again_from_time_to_time(routing: Routing) -> None:
+    put: list[bytes] = []
+
+    async def again(content: bytes) -> str:
+        put.append(content)
+        return digest_of(content)
+
+    await KeepingManifests(store=routing.store, put=again, every_s=0.0).keep()
+    known = await device(routing)
+    assert (put, digest_of(put[0])) == ([known.manifest], known.manifest_digest)
