@@ -8,11 +8,13 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 import nats.errors
+from nats.js.api import ObjectInfo
 from nats.js.errors import (
     APIError,
     DigestMismatchError,
@@ -29,13 +31,17 @@ from udckit.publisher import STREAM_FULL
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _DEADLINE_S: Final = 10.0
 _SLOWEST_BYTES_PER_S: Final = 1024**2
+_RENEW_AFTER: Final = timedelta(days=7)
+"""Age from which putting an object writes it again: far from the age at which the bucket forgets it."""
 
 
 class Objects(Protocol):
     """A place for objects."""
 
     async def put(self, content: bytes) -> str:
-        """Store ``content`` durably and return its digest, ``sha256:<hex>``; storing it again changes nothing.
+        """Store ``content`` durably and return its digest, ``sha256:<hex>``.
+
+        Storing it again changes nothing but the time for which it is kept, where that is limited.
 
         Raises:
             OverloadedError: there is no room.
@@ -116,20 +122,35 @@ class FileObjects:
         return self._root / hexadecimal[:2] / hexadecimal[2:4] / hexadecimal
 
 
-class NatsObjects:
-    """Objects in a JetStream object bucket: for results and other small artefacts, not for volumes."""
+class _NewObjects(ObjectStore):
+    """Writes every object as if there were none of its name.
 
-    def __init__(self, store: ObjectStore) -> None:
+    The client removes the old chunks of a name from the stream, which no service may, and under a reader's hands: they
+    end by their age instead.
+    """
+
+    async def get_info(self, name: str, show_deleted: bool | None = False) -> ObjectInfo:  # noqa: ARG002
+        """Find nothing."""
+        raise ObjectNotFoundError
+
+
+class NatsObjects:
+    """Objects in a JetStream object bucket: for results and other small artefacts, not for volumes.
+
+    The bucket forgets an object some weeks after it was written. Putting an old one again writes it again.
+    """
+
+    def __init__(self, store: ObjectStore, *, renew_after: timedelta = _RENEW_AFTER) -> None:
         self._store = store
+        self._new = _NewObjects(name=store._name, stream=store._stream, js=store._js)
+        self._renew_after = renew_after
 
     async def put(self, content: bytes) -> str:
         """Store ``content`` durably and return its digest."""
         digest = digest_of(content)
         async with _store_errors(len(content)):
-            try:
-                await self._store.get_info(digest)
-            except ObjectNotFoundError:
-                await self._store.put(digest, content)
+            if not await self._is_new(digest):
+                await self._new.put(digest, content)
         return digest
 
     async def get(self, digest: str) -> bytes:
@@ -156,6 +177,13 @@ class NatsObjects:
                 await self._store.delete(digest)
         except ObjectNotFoundError:
             return
+
+    async def _is_new(self, digest: str) -> bool:
+        try:
+            info = await self._store.get_info(digest)
+        except ObjectNotFoundError:
+            return False
+        return info.mtime is not None and datetime.now(UTC) - datetime.fromisoformat(info.mtime) < self._renew_after
 
 
 @asynccontextmanager

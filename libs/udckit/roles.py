@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select, text, update
 from udckit.database import Database, insert
 from udckit.errors import ConflictError, Kind, ServiceError
 from udckit.plumbing_tables import LEASES
-from udckit.tasks import ended
+from udckit.tasks import ended, is_asked_to_end
 
 log: Final = structlog.get_logger()
 
@@ -147,6 +147,10 @@ class _Holder:
             except ServiceError as error:
                 level = log.warning if error.kind in _PASSING else log.error
                 level("role.failed", role=self._role, reason=error.reason, error=error.message, **error.facts)
+            except asyncio.CancelledError:
+                if is_asked_to_end():
+                    raise
+                log.exception("role.crashed", role=self._role)
             except Exception:
                 log.exception("role.crashed", role=self._role)
             else:
@@ -159,6 +163,9 @@ class _Holder:
             epoch = await self._database.transact(self._take)
         except ServiceError as error:
             log.warning("role.not_acquired", role=self._role, reason=error.reason)
+            return None
+        except Exception:  # whatever it was: a process that stopped asking would leave the role to nobody
+            log.exception("role.not_acquired", role=self._role)
             return None
         return None if epoch is None else Lease(self._role, self._name, epoch)
 
@@ -177,6 +184,9 @@ class _Holder:
             except ServiceError as error:
                 log.warning("role.not_renewed", role=self._role, reason=error.reason)
                 continue
+            except Exception:
+                log.exception("role.not_renewed", role=self._role)
+                continue
             if not renewed:
                 log.warning("role.lost", role=self._role, epoch=lease.epoch)
                 return
@@ -193,6 +203,8 @@ class _Holder:
             )
         except ServiceError as error:  # then it lapses by itself
             log.warning("role.not_given_up", role=self._role, reason=error.reason)
+        except Exception:
+            log.exception("role.not_given_up", role=self._role)
 
     def _take(self, connection: Connection) -> int | None:
         """Take the role if nobody holds it, and return the new epoch."""

@@ -40,7 +40,7 @@ def add(
     *,
     json: Json = False,
 ) -> None:
-    """Attach an archive. Doing it twice changes nothing."""
+    """Attach an archive, or change how it is reached. Doing it twice changes nothing."""
     archive = pb.Archive(
         archive=name,
         organisation=organisation,
@@ -55,7 +55,7 @@ def add(
     if json:
         output.as_json(answer)
     else:
-        output.console.print(f"archive {name}: {'added' if answer.created else 'known already, unchanged'}")
+        output.console.print(f"archive {name}: {'added' if answer.created else 'was known; it is reached as said now'}")
 
 
 @app.command("list")

@@ -1,10 +1,11 @@
 """``udc device`` and ``udc attach``: what may run, and where."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 import typer
 import yaml
@@ -13,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from cli import output
 from cli.connection import call
 from cli.options import Json, new_request_id
+from cli.settings import Settings
 from udc.events.v1 import job_pb2
 from udc.router.v1 import devices_pb2 as pb
 from udc.router.v1 import registry_pb2
@@ -56,8 +58,8 @@ class CertificateFile(BaseModel):
     checked_at: AwareDatetime | date
 
 
-def read_certificate(path: Path) -> registry_pb2.Certificate:
-    """Read a certificate snapshot.
+def read_certificate(path: Path, *, zone: ZoneInfo) -> registry_pb2.Certificate:
+    """Read a certificate snapshot. A day is one of ``zone``; the last day of validity counts in full.
 
     Raises:
         InvalidRequestError: names the file, the field and what is wrong.
@@ -76,17 +78,20 @@ def read_certificate(path: Path) -> registry_pb2.Certificate:
         raise InvalidRequestError(f"{path} is no certificate: {faults}") from error
     return registry_pb2.Certificate(
         number=certificate.number,
-        valid_from=timestamp(_moment(certificate.valid_from)),
-        valid_until=None if certificate.valid_until is None else timestamp(_moment(certificate.valid_until)),
+        valid_from=timestamp(_moment(certificate.valid_from, zone=zone)),
+        valid_until=None
+        if certificate.valid_until is None
+        else timestamp(_moment(certificate.valid_until, zone=zone, days=1)),
         versions=certificate.versions,
         holder=certificate.holder,
         source=certificate.source,
-        checked_at=timestamp(_moment(certificate.checked_at)),
+        checked_at=timestamp(_moment(certificate.checked_at, zone=zone)),
     )
 
 
-def _moment(value: date) -> datetime:
-    return value if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
+def _moment(value: date, *, zone: ZoneInfo, days: int = 0) -> datetime:
+    """Return a moment as it is, and of a day its beginning in the region, or that of some day after it."""
+    return value if isinstance(value, datetime) else datetime.combine(value + timedelta(days), time(), zone)
 
 
 @app.command()
@@ -107,13 +112,15 @@ def register(
         request_id=new_request_id(),
         manifest_yaml=content,
         model_digest=model_digest(model),
-        certificate=None if certificate is None else read_certificate(certificate),
+        certificate=None if certificate is None else read_certificate(certificate, zone=Settings.load().time_zone),
     )
     answer = call(lambda services: services.devices.RegisterDevice(request))
     if json:
         output.as_json(answer)
     else:
         state = "registered" if answer.created else "registered already, unchanged"
+        if certificate is not None:
+            state += f"; certificate {answer.device.certificate.number}"
         output.console.print(f"device {described.device} {described.version}: {state}")
 
 
@@ -206,8 +213,9 @@ def attach(
     if json:
         output.as_json(answer)
     else:
-        state = "attached" if answer.created else "attached already, unchanged"
-        output.console.print(f"{device} {version}: {state} in mode {mode} ({answer.attachment.attachment})")
+        attached = answer.attachment
+        state = f"attached in mode {mode} ({attached.attachment}, revision {attached.revision})"
+        output.console.print(f"{device} {version}: {state}{'' if answer.created else '; the attachment was known'}")
 
 
 @app.command()

@@ -16,7 +16,8 @@ from udc.events.v1 import job_pb2
 
 WIDTH_OF_A_FILE: Final = 200
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+# What is printed comes from images and from people, and is never a command to the printer.
+console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 
 
 def as_json(messages: Message | Sequence[Message]) -> None:

@@ -3,14 +3,15 @@
 import os
 from pathlib import Path
 from typing import Final, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from udckit.errors import InvalidRequestError
 
-ENVIRONMENT_FILE: Final = Path(".udc/udc.env")
-"""Written by ``scripts/up`` and ``scripts/demo``; used when ``UDC_ENV_FILE`` names no other."""
+ENVIRONMENT_FILE: Final = Path(".udc/region/udc.env")
+"""Written by ``scripts/up``; used when ``UDC_ENV_FILE`` names no other."""
 
 
 class Settings(BaseSettings):
@@ -23,7 +24,7 @@ class Settings(BaseSettings):
     router: str = Field(min_length=1)
     """``<host>:<port>`` of the study router."""
     serving: str = ""
-    """``<host>:<port>`` of a replica of model serving; needed by ``udc dlq --service model-serving`` only."""
+    """``<host>:<port>`` of a replica of model serving; needed by ``udc dlq`` and ``udc reconcile`` only."""
     archiver: str = ""
     """``<host>:<port>`` of the result archiver; needed to show stored objects."""
     surveillance: str = ""
@@ -32,6 +33,20 @@ class Settings(BaseSettings):
     """Directory with ``ca.crt`` and ``cli/tls.crt``, ``cli/tls.key``."""
     token_file: Path
     """Where ``udc login`` keeps the token."""
+    zone: str = "Europe/Moscow"
+    """Time zone of the region: in it a certificate's days begin and end."""
+
+    @property
+    def time_zone(self) -> ZoneInfo:
+        """The time zone of the region.
+
+        Raises:
+            InvalidRequestError: there is none of that name.
+        """
+        try:
+            return ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise InvalidRequestError(f"UDC_ZONE: there is no time zone {self.zone}") from error
 
     @classmethod
     def load(cls) -> Self:
@@ -40,7 +55,12 @@ class Settings(BaseSettings):
         Raises:
             InvalidRequestError: something is missing; the sentence says what to do.
         """
-        file = Path(os.environ.get("UDC_ENV_FILE", ENVIRONMENT_FILE))
+        named = os.environ.get("UDC_ENV_FILE")
+        file = Path(named) if named else ENVIRONMENT_FILE
+        if named and not file.is_file():
+            raise InvalidRequestError(
+                f"UDC_ENV_FILE names {file}, and there is no such file: run scripts/up, or name that of an installation"
+            )
         try:
             return cls(_env_file=file if file.exists() else None)
         except ValidationError as error:

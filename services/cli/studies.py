@@ -105,7 +105,7 @@ def explain(study: StudyName, *, json: Json = False) -> None:
         output.as_json(answer)
         return
     for item in answer.explanations:
-        output.console.print(f"[bold]{item.device} {item.version}[/bold]: {item.decision}")
+        output.console.print(f"{item.device} {item.version}: {item.decision}", style="bold")
         output.table(
             "  clauses",
             ["clause", "value", "expression", "explanation"],

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import structlog
@@ -35,6 +36,7 @@ from udckit.relay import Producer, relaying
 from udckit.replica import Replica, replicating
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
+from udckit.tasks import kept_running
 
 SOURCE: Final = "/services/model-serving"
 _LOOK_S: Final = 1.0
@@ -111,17 +113,18 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
             )
         )
         presence = await stack.enter_async_context(presenting(bus, subjects.BUCKET_POOLS))
-        watching = asyncio.create_task(
-            _tell_readiness(
-                settings, readiness, bus=bus, replica=replica, backend=backend, consumer=consumer, presence=presence
-            ),
-            name="watch-dependencies",
+        tell = partial(
+            _tell_readiness,
+            settings,
+            readiness,
+            bus=bus,
+            replica=replica,
+            backend=backend,
+            consumer=consumer,
+            presence=presence,
         )
-        try:
-            yield
-        finally:
-            watching.cancel()
-            await asyncio.wait([watching])
+        await stack.enter_async_context(kept_running(tell, "watch-dependencies"))
+        yield
 
 
 def _images(settings: Settings, stack: AsyncExitStack) -> DicomwebImages:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -39,6 +40,7 @@ from udckit.relay import Producer, Relay, relaying
 from udckit.replica import Replica, replicating
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
+from udckit.tasks import kept_running
 
 MIGRATIONS: Final = "result_archiver.migrations"
 _CONNECT_S: Final = 5.0
@@ -97,8 +99,8 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         consumer = await stack.enter_async_context(
             consuming(bus, database, subscription(archive_result, clock, policy))
         )
-        telling = asyncio.create_task(_keep_telling(readiness, bus, replica, relay, consumer), name="tell-conditions")
-        stack.callback(telling.cancel)
+        tell = partial(_keep_telling, readiness, bus, replica, relay, consumer)
+        await stack.enter_async_context(kept_running(tell, "tell-conditions"))
         yield
 
 

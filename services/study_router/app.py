@@ -16,6 +16,7 @@ from study_router.adapters.grpc_reconciliation import ReconciliationApi
 from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, DeviceRegistryApi
 from study_router.adapters.grpc_work import JobsApi, StudiesApi
 from study_router.adapters.loops import Backfilling, Bell, Dispatching, Evaluation, Intake, Watchdog
+from study_router.adapters.manifests import KeepingManifests
 from study_router.adapters.measures import Measuring
 from study_router.adapters.pools import RosterPools
 from study_router.adapters.registry_bucket import RegistryPublisher
@@ -64,12 +65,14 @@ from udckit.relay import Producer, Relay, relaying
 from udckit.roles import Lease, holding
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
+from udckit.tasks import kept_running
 from udcmodel.codec import encode_stack
 from udcmodel.stack import StackDescriptor
 
 SOURCE: Final = "/services/study-router"
 _LOOK_S: Final = 0.5
 _BACK_OFF_S: Final = 5.0
+_MANIFESTS_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +326,7 @@ def _roles(
     )
     return (
         ("registry", publisher.run),
+        ("manifests", KeepingManifests(store=parts.store, put=parts.objects.put, every_s=_MANIFESTS_S).run),
         ("intake", intake.run),
         ("evaluation", evaluation.run),
         ("dispatch", dispatching.run),
@@ -350,9 +354,5 @@ async def _telling(readiness: Readiness, bus: Bus, relay: Relay, consumers: Sequ
                     readiness.block(condition, reason)
             await asyncio.sleep(_LOOK_S)
 
-    looking = asyncio.create_task(look(), name="watch-dependencies")
-    try:
+    async with kept_running(look, "watch-dependencies"):
         yield
-    finally:
-        looking.cancel()
-        await asyncio.wait([looking])

@@ -242,6 +242,9 @@ class Intake(Protocol):
 class Registry(Protocol):
     """Archives, devices, attachments."""
 
+    def lock(self) -> None:
+        """Let nobody else change the registry until the transaction ends; call it before reading what is changed."""
+
     def archive(self, archive: str) -> Archive:
         """Return an archive.
 

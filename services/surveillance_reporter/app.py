@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,7 @@ from udckit.relay import Producer, relaying
 from udckit.runtime import Readiness
 from udckit.security.identity import Service
 from udckit.security.tls import Tls
+from udckit.tasks import kept_running
 
 MIGRATIONS: Final = "surveillance_reporter.migrations"
 _LOOK_S: Final = 1.0
@@ -73,11 +75,10 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         consumer = await stack.enter_async_context(
             consuming(bus, database, subscription(RecordEvent(zone=zone), clock, repair))
         )
-        for telling in (
-            _keep_telling(readiness, bus, consumer),
-            _keep_telling_of_gaps(readiness, store, repair, look_s=settings.gap_look_s),
-        ):
-            stack.callback(asyncio.create_task(telling).cancel)
+        tell_of_gaps = partial(_keep_telling_of_gaps, readiness, store, repair, look_s=settings.gap_look_s)
+        tell = partial(_keep_telling, readiness, bus, consumer)
+        await stack.enter_async_context(kept_running(tell, "tell-readiness"))
+        await stack.enter_async_context(kept_running(tell_of_gaps, "tell-gaps"))
         yield
 
 

@@ -26,7 +26,7 @@ from udckit.database import Database
 from udckit.envelope import HEADER_ID, Event
 from udckit.errors import InvalidRequestError, ServiceError
 from udckit.publisher import publishing
-from udckit.tasks import ended
+from udckit.tasks import ended, is_asked_to_end
 
 log: Final = structlog.get_logger()
 
@@ -91,7 +91,9 @@ class Consumer:
         while True:
             try:
                 await loop()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_asked_to_end():
+                    raise
                 self.stalled_by = type(error).__qualname__
                 log.exception("consumer.crashed", consumer=self._subscription.durable)
             await asyncio.sleep(_REPAIR_S)

@@ -16,7 +16,8 @@ from study_router.domain.rule_facts import BOOL, NUMBERS
 from study_router.domain.rule_parts import conjuncts
 from study_router.domain.rule_types import RuleError, check_rule
 
-_EVALUATION_ERRORS = (KeyError, TypeError, ValueError, RuntimeError)
+# Division by zero, a number beyond 64 bits and an index beyond the list are errors of Python, not of the package.
+_EVALUATION_ERRORS = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)

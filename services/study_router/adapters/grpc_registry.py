@@ -16,6 +16,7 @@ from study_router.usecases.reading import CheckArchive, ReadRegistry
 from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
 from udc.router.v1 import archives_pb2, archives_pb2_grpc, devices_pb2, devices_pb2_grpc
 from udckit.errors import InvalidRequestError
+from udckit.security.identity import Role, current_identity
 from udcmodel.codec import certificate_from_proto
 
 
@@ -40,6 +41,7 @@ class DeviceRegistryApi(devices_pb2_grpc.DeviceRegistryServiceServicer):
             manifest_yaml=request.manifest_yaml,
             model_digest=request.model_digest,
             certificate=certificate_from_proto(request.certificate) if request.HasField("certificate") else None,
+            may_certify=Role.REGIONAL_ADMIN in current_identity().roles,
         )
         self.changed()
         return devices_pb2.RegisterDeviceResponse(device=device_to_proto(device), created=created)

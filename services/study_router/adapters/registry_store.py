@@ -21,6 +21,10 @@ class SqlRegistry:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def lock(self) -> None:
+        """Let nobody else change the registry until the transaction ends."""
+        self._connection.execute(select(REGISTRY_REVISION.c.revision).with_for_update()).one()
+
     def archive(self, archive: str) -> Archive:
         """Return an archive."""
         row = self._connection.execute(select(ARCHIVES).where(ARCHIVES.c.archive == archive)).one_or_none()

@@ -45,6 +45,12 @@ _STRING_METHODS: Final = frozenset({"contains", "startsWith", "endsWith", "match
 _MACROS: Final = frozenset({"exists", "all", "exists_one"})
 _LITERALS: Final = {"true": BOOL, "false": BOOL}
 
+_LONGEST: Final = 4096
+"""Characters of a rule, in a manifest and in an attachment alike."""
+_DEEPEST_MACRO: Final = 2
+"""Macros inside each other: each level goes through all stacks again, and five levels over twenty stacks take a quarter
+of a minute, in which the router does nothing else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -86,7 +92,10 @@ class _Checker:
 
     def check(self) -> Checked:
         """Read the whole expression."""
-        kind = self._ternary()
+        try:
+            kind = self._ternary()
+        except RecursionError:
+            raise self._error(self._peek(), "the rule is nested too deeply") from None
         token = self._peek()
         if token.kind != "end":
             raise self._error(token, f"{token.text!r} is not expected here")
@@ -95,6 +104,8 @@ class _Checker:
     def _tokenise(self, expression: str) -> list[_Token]:
         tokens: list[_Token] = []
         position = 0
+        if len(expression) > _LONGEST:
+            raise self._error(_Token("", "", _LONGEST), f"a rule has at most {_LONGEST} characters")
         while position < len(expression):
             match = TOKENS.match(expression, position)
             if match is None:
@@ -256,6 +267,10 @@ class _Checker:
         variable = self._take()
         if variable.kind != "name" or variable.text in self._variables:
             raise self._error(variable, "a new variable is expected here")
+        if len(self._variables) > _DEEPEST_MACRO:
+            raise self._error(
+                name, f"at most {_DEEPEST_MACRO} of exists, all and exists_one may stand inside each other"
+            )
         self._expect(",")
         self._variables[variable.text] = element
         token = self._peek()

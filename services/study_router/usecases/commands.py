@@ -6,6 +6,7 @@ from typing import Final
 
 from study_router.domain.jobs import Event, State, Verdict, has_ended
 from study_router.domain.registry import Attachment, DeviceVersion
+from study_router.domain.studies import StudyState
 from study_router.domain.work import CurrentOutcome, Ending, HistoryEntry, Job
 from study_router.ports import Store, Transaction
 from study_router.usecases.moving import move
@@ -63,18 +64,27 @@ class RetryJob:
 
         Raises:
             NotFoundError: there is no such job.
-            PreconditionError: it has not ended, has a result, or its study moved on.
+            PreconditionError: it has not ended, has a result, or its study moved on or is quarantined.
         """
         return await self.store.transact(lambda transaction: self._retry(transaction, job))
 
     def _retry(self, transaction: Transaction, name: str) -> Job:
         now = self.clock.now()
+        # The study first, as everywhere: nobody else decides about it, or quarantines it, meanwhile.
+        study = transaction.studies.lock(transaction.jobs.get(name).study)
         old = transaction.jobs.lock(name)
         if not has_ended(old.state):
             raise PreconditionError(f"job {name} is {old.state.value}; wait for its end or cancel it", job=name)
         if old.state not in RETRYABLE:
             raise PreconditionError(
                 f"job {name} is {old.state.value}; only work without a result is repeated", job=name
+            )
+        if study is not None and study.state is StudyState.QUARANTINED:
+            raise PreconditionError(
+                f"study {old.study} of job {name} is quarantined for {study.reason}; udc study release ends that and"
+                " makes new work",
+                job=name,
+                study=old.study,
             )
         device = transaction.registry.device(old.grant.device, old.grant.version)
         attachment = transaction.registry.attachment(old.grant.attachment)

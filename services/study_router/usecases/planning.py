@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from study_router.domain.ages import parse_date
 from study_router.domain.facts import study_age, study_facts, subject_facts
@@ -17,7 +18,10 @@ from study_router.usecases.commands import configuration_of
 from study_router.usecases.viewing import RuleBook, View
 from udcmodel.grant import Grant
 from udcmodel.ids import job_id, patient_fingerprint
-from udcmodel.vocabulary import InputKind, Outcome, Priority
+from udcmodel.vocabulary import ErrorCategory, InputKind, Outcome, Priority
+
+MAX_INPUTS: Final = 128
+"""Inputs with which a job's events are far from the size that is refused: what cannot be told holds up its pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,13 @@ class PlanStudy:
             case NotEligible(ending=ending):
                 return replace(plan, outcome=Outcome.NOT_ELIGIBLE, ending=ending) if is_closing else plan
             case Insufficient(ending=ending):
+                return replace(plan, outcome=Outcome.INSUFFICIENT, ending=ending) if is_closing else plan
+            case Matched(chosen=chosen) if len(chosen) > MAX_INPUTS:
+                ending = Ending(
+                    reason="TOO_MANY_INPUTS",
+                    detail=f"{len(chosen)} stacks are its input; a job has at most {MAX_INPUTS}",
+                    category=ErrorCategory.NUMBER_OF_IMAGES,
+                )
                 return replace(plan, outcome=Outcome.INSUFFICIENT, ending=ending) if is_closing else plan
             case Matched() as matched:
                 ready_at = matched.latest_arrival_at + quiet.stack

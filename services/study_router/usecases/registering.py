@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from study_router.domain.announcements import DeviceAttached, DeviceRegistered
@@ -10,7 +11,7 @@ from study_router.domain.matching import Compiler, compile_rules
 from study_router.domain.registry import PROFILES, Archive, Attachment, DeviceVersion, FeedKind
 from study_router.ports import Store, Transaction
 from udckit.clock import Clock
-from udckit.errors import ConflictError, InvalidRequestError, NotFoundError, PreconditionError
+from udckit.errors import ConflictError, DeniedError, InvalidRequestError, NotFoundError, PreconditionError
 from udcmodel.grant import Certificate, check_certificate
 from udcmodel.manifest import Manifest, parse
 from udcmodel.vocabulary import Mode
@@ -39,15 +40,22 @@ class RegisterDevice:
     clock: Clock
 
     async def __call__(
-        self, *, manifest_yaml: bytes, model_digest: str, certificate: Certificate | None
+        self, *, manifest_yaml: bytes, model_digest: str, certificate: Certificate | None, may_certify: bool
     ) -> tuple[DeviceVersion, bool]:
         """Check the manifest with its rules and register it; the same content twice changes nothing.
+
+        Args:
+            manifest_yaml: The manifest.
+            model_digest: Digest of the model's files.
+            certificate: Snapshot of the registration certificate, if there is one.
+            may_certify: Whether the caller may give a registered version, which may be attached, another certificate.
 
         Returns:
             The version, and whether it is new.
 
         Raises:
             AlreadyRegisteredError: this version is registered with other content.
+            DeniedError: the version has another certificate, which this caller may not change.
             InvalidRequestError: manifest, rule or digest is wrong.
         """
         manifest = parse(manifest_yaml)
@@ -70,9 +78,12 @@ class RegisterDevice:
             pool=manifest.resources.pool,
             timeout_s=int(-(-manifest.limits.timeout_s // 1)),
         )
-        return await self.store.transact(lambda transaction: self._register(transaction, wanted))
+        return await self.store.transact(partial(self._register, wanted=wanted, may_certify=may_certify))
 
-    def _register(self, transaction: Transaction, wanted: DeviceVersion) -> tuple[DeviceVersion, bool]:
+    def _register(
+        self, transaction: Transaction, *, wanted: DeviceVersion, may_certify: bool
+    ) -> tuple[DeviceVersion, bool]:
+        transaction.registry.lock()
         known = transaction.registry.device(wanted.device, wanted.version)
         now = self.clock.now()
         name = f"devices/{wanted.device}/versions/{wanted.version}"
@@ -104,6 +115,11 @@ class RegisterDevice:
                 f"{name} is registered with other content; a change needs a new version", device=wanted.device
             )
         if wanted.certificate is not None and wanted.certificate != known.certificate:
+            if not may_certify:
+                raise DeniedError(
+                    f"{name} is registered; only an administrator of the region changes its certificate",
+                    device=wanted.device,
+                )
             known = replace(known, certificate=wanted.certificate)
             transaction.registry.put_device(known)
             transaction.audit(action="device.certified", subject=name, at=now, certificate=wanted.certificate.number)
@@ -134,6 +150,7 @@ class SuspendDevice:
         """
 
         def change(transaction: Transaction) -> DeviceVersion:
+            transaction.registry.lock()
             known = transaction.registry.device(device, version)
             if known is None:
                 raise NotFoundError(f"there is no device {device} {version}", device=device, version=version)
@@ -181,6 +198,7 @@ class CreateAttachment:
 
     def _create(self, transaction: Transaction, wanted: Attachment) -> tuple[Attachment, bool]:
         now = self.clock.now()
+        transaction.registry.lock()
         device = transaction.registry.device(wanted.device, wanted.version)
         if device is None:
             raise NotFoundError(f"there is no device {wanted.device} {wanted.version}", device=wanted.device)
@@ -263,6 +281,7 @@ class AddArchive:
         return await self.store.transact(lambda transaction: self._add(transaction, archive))
 
     def _add(self, transaction: Transaction, archive: Archive) -> tuple[Archive, bool]:
+        transaction.registry.lock()
         known = next((item for item in transaction.registry.archives() if item.archive == archive.archive), None)
         if known == archive:
             return archive, False

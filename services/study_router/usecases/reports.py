@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 
 from study_router.domain.announcements import ResultAccepted
 from study_router.domain.jobs import Event, Verdict
@@ -9,7 +10,12 @@ from study_router.domain.work import Ending
 from study_router.ports import Transaction
 from study_router.usecases.moving import move, require_settled
 from udckit.clock import Clock
+from udcmodel.grant import Refusal
 from udcmodel.vocabulary import ErrorCategory, Mode
+
+REFUSED: Final = "REFUSED_"
+"""What workers put before a refusal, to tell it from the reasons of their own."""
+_REFUSALS: Final = frozenset(refusal.value for refusal in Refusal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +96,17 @@ class RecordFailure:
         is_insufficient: bool,
         is_retryable: bool,
     ) -> None:
-        """End the job, or let it try again later.
+        """End the job, or let it try again later. A job that may not run any more is refused and no failure.
 
         Raises:
             ConflictError: our own dispatch is not visible yet.
         """
         now = self.clock.now()
         current = transaction.jobs.lock(job)
+        refusal = _refusal(ending.reason, ending.detail)
+        if refusal is not None and current.decide(Event.FAILED, attempt=attempt).verdict is Verdict.APPLY:
+            move(transaction, current, Event.REFUSE, now=now, attempt=attempt, ending=refusal)
+            return
         failures = current.failures + 1
         if is_insufficient:
             event = Event.INSUFFICIENT
@@ -159,7 +169,7 @@ class RecordDeliveryFailure:
         detail: str,
         category: ErrorCategory | None,
     ) -> None:
-        """End the job.
+        """End the job. One that may not be archived any more is refused and no failure.
 
         Raises:
             ConflictError: the result is not accepted as far as we know.
@@ -168,7 +178,17 @@ class RecordDeliveryFailure:
         current = transaction.jobs.lock(job)
         if digest != current.result_digest:
             return
+        refusal = _refusal(reason, f"{archive}: {detail}")
+        if refusal is not None and current.decide(Event.REFUSE).verdict is Verdict.APPLY:
+            move(transaction, current, Event.REFUSE, now=now, ending=refusal)
+            return
         transaction.jobs.deliver(job, archive, is_archived=False, at=now)
         ending = Ending(reason=reason, detail=f"{archive}: {detail}", category=category)
         _, step = move(transaction, current, Event.RESULT_FAILED, now=now, ending=ending)
         require_settled(current, step, Event.RESULT_FAILED)
+
+
+def _refusal(reason: str, detail: str) -> Ending | None:
+    """Return the ending of a job of which a service says that the device may not run it; None for other reasons."""
+    name = reason.removeprefix(REFUSED)
+    return Ending(reason=name, detail=detail) if name in _REFUSALS else None

@@ -215,7 +215,10 @@ class Routing:
         )
         with acting_as(SOMEBODY):
             _, created = await register(
-                manifest_yaml=manifest or MANIFEST.read_bytes(), model_digest=digest_of(model), certificate=certificate
+                manifest_yaml=manifest or MANIFEST.read_bytes(),
+                model_digest=digest_of(model),
+                certificate=certificate,
+                may_certify=True,
             )
         return created
 
@@ -354,10 +357,16 @@ class Routing:
         )
 
     async def fail(
-        self, job: str, *, attempt: int = 1, is_insufficient: bool = False, is_retryable: bool = False
+        self,
+        job: str,
+        *,
+        attempt: int = 1,
+        reason: str = "MODEL_FAILED",
+        is_insufficient: bool = False,
+        is_retryable: bool = False,
     ) -> None:
         record = RecordFailure(clock=self.clock, max_attempts=3, back_off_s=(5.0, 30.0))
-        ending = Ending(reason="MODEL_FAILED", detail="it failed", category=ErrorCategory.OTHER)
+        ending = Ending(reason=reason, detail="it failed", category=ErrorCategory.OTHER)
         await self.store.transact(
             lambda transaction: record(
                 transaction,
@@ -377,7 +386,7 @@ class Routing:
         record = RecordDelivery(clock=self.clock)
         await self.store.transact(lambda transaction: record(transaction, job=job, digest=digest, archive=archive))
 
-    async def fail_delivery(self, job: str, *, archive: str = "hospital") -> None:
+    async def fail_delivery(self, job: str, *, archive: str = "hospital", reason: str = "REFUSED_BY_ARCHIVE") -> None:
         record = RecordDeliveryFailure(clock=self.clock)
         await self.store.transact(
             lambda transaction: record(
@@ -385,9 +394,9 @@ class Routing:
                 job=job,
                 digest=FIRST,
                 archive=archive,
-                reason="REFUSED_BY_ARCHIVE",
+                reason=reason,
                 detail="",
-                category=None,
+                category=ErrorCategory.OTHER,
             )
         )
 

@@ -180,6 +180,37 @@ async def test_everything_ends_at_the_total_deadline(routing: Routing) -> None:
     assert (job.state, job.ending.reason) == (State.EXPIRED, "DEADLINE_PASSED")
 
 
+async def test_what_a_worker_may_not_run_is_refused_and_no_failure(routing: Routing) -> None:
+    job = (await routing.only_job()).job
+    await routing.dispatch()
+    with pytest.raises(ConflictError):
+        await routing.fail(job, attempt=2, reason="REFUSED_DEVICE_SUSPENDED")
+    await routing.fail(job, reason="REFUSED_DEVICE_SUSPENDED")
+    await routing.fail(job, reason="REFUSED_DEVICE_SUSPENDED")
+    ended = await routing.job(job)
+    assert (ended.state, ended.ending.reason, ended.failures) == (State.REFUSED, "DEVICE_SUSPENDED", 0)
+    assert ended.ending.category is None
+
+
+async def test_what_the_archiver_may_not_store_is_refused_and_no_failure(routing: Routing) -> None:
+    job = (await routing.only_job()).job
+    await routing.dispatch()
+    await routing.infer(job)
+    for _ in range(2):
+        await routing.fail_delivery(job, reason="CERTIFICATE_EXPIRED")
+    ended = await routing.job(job)
+    assert (ended.state, ended.ending.reason, ended.ending.category) == (State.REFUSED, "CERTIFICATE_EXPIRED", None)
+
+
+async def test_a_refusal_of_one_destination_after_the_line_is_a_failure(routing: Routing) -> None:
+    job = (await routing.only_job()).job
+    await routing.dispatch()
+    await routing.infer(job)
+    await routing.begin(job)
+    await routing.fail_delivery(job, reason="CERTIFICATE_EXPIRED")
+    assert (await routing.job(job)).state is State.FAILED
+
+
 async def test_a_suspended_device_is_refused_at_dispatch(routing: Routing) -> None:
     await routing.suspend()
     await routing.dispatch()

@@ -67,6 +67,14 @@ async def test_a_study_is_not_released_while_an_archive_holds_it_under_two_patie
     assert await states(routing) == {OURS: (StudyState.QUARANTINED, 1), THEIRS: (StudyState.QUARANTINED, 1)}
 
 
+async def test_nothing_runs_again_on_a_quarantined_study(routing: Routing) -> None:
+    [job] = await routing.jobs()
+    assert job.state is State.CANCELED
+    with pytest.raises(PreconditionError, match=r"is quarantined for TWO_PATIENTS; udc study release"):
+        await routing.retry(job.job)
+    assert await routing.jobs() == [job]
+
+
 async def test_a_released_study_goes_on_in_a_new_revision_with_a_new_run(routing: Routing) -> None:
     correct(routing)
     await release(routing)

@@ -9,6 +9,7 @@ from study_router.domain.instances import Header, InstanceClass
 from study_router.domain.jobs import State
 from study_router.domain.studies import StudyState
 from study_router.ports import Page
+from study_router.usecases import planning
 from study_router.usecases.reading import ExplainStudy
 from study_router.usecases.registering import AlreadyRegisteredError
 from udc.events.v1 import job_pb2, study_pb2
@@ -371,6 +372,25 @@ async def test_a_version_is_registered_once_and_never_with_other_content(databas
     with pytest.raises(AlreadyRegisteredError):
         await routing.register(manifest=changed)
     assert (await routing.announced()).count("DeviceRegistered") == 1
+
+
+@pytest.mark.parametrize(("most", "jobs", "outcome"), [(2, [State.PENDING], None), (1, [], Outcome.INSUFFICIENT)])
+async def test_a_study_with_more_stacks_than_a_job_can_name_is_insufficient(
+    database: Database, monkeypatch: pytest.MonkeyPatch, most: int, jobs: list[State], outcome: Outcome | None
+) -> None:
+    monkeypatch.setattr(planning, "MAX_INPUTS", most)
+    routing = Routing(database)
+    await routing.add_archive()
+    await routing.register(manifest=MANIFEST.read_bytes().replace(b"cardinality: one ", b"cardinality: each "))
+    await routing.attach()
+    routing.clock.pass_by(1)
+    for series in ("1.2.1", "1.2.2"):
+        await routing.arrive(STUDY, [slice_header(number, series=series) for number in range(1, 21)])
+    await routing.look(after_s=TEN_MINUTES)
+    assert [job.state for job in await routing.jobs()] == jobs
+    [current] = await routing.outcomes()
+    assert current.outcome is outcome
+    assert current.ending.reason == ("" if outcome is None else "TOO_MANY_INPUTS")
 
 
 async def test_a_rule_with_a_mistake_is_refused_at_registration_with_clause_and_position(database: Database) -> None:

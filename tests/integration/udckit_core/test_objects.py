@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from udckit import subjects
 from udckit.bus import Bus
 from udckit.errors import InternalError, InvalidRequestError, NotFoundError, OverloadedError
-from udckit.objects import FileObjects, Objects, opened_objects
+from udckit.objects import FileObjects, NatsObjects, Objects, opened_objects
 
 pytestmark = pytest.mark.connected
 
@@ -95,6 +96,19 @@ class TestNatsObjects(ObjectsContract):
 
         with pytest.raises(OverloadedError):
             await objects.put(b"x" * 2000)
+
+    async def test_an_old_object_is_written_again_so_that_the_bucket_keeps_it(self, objects: Objects, bus: Bus) -> None:
+        content = b"manifest" * 40_000
+        digest = await objects.put(content)
+        before = (await bus.js.stream_info(f"OBJ_{subjects.BUCKET_OBJECTS}")).state.last_seq
+        await objects.put(content)
+        assert (await bus.js.stream_info(f"OBJ_{subjects.BUCKET_OBJECTS}")).state.last_seq == before
+
+        later = NatsObjects(await bus.js.object_store(subjects.BUCKET_OBJECTS), renew_after=timedelta(0))
+        assert await later.put(content) == digest
+        # Nothing that was there before is needed any more.
+        await bus.js.purge_stream(f"OBJ_{subjects.BUCKET_OBJECTS}", seq=before + 1)
+        assert await objects.get(digest) == content
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "nats:objects", "objects"])

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 
 from integration.udckit_core.ledger_service.facts import book_what_was_told, entries
 from integration.udckit_core.waiting import until
@@ -114,6 +115,46 @@ async def test_work_that_fails_is_begun_again(database: Database) -> None:
         await asyncio.wait_for(finished, 10)
 
     assert times == 2
+
+
+async def test_work_that_a_library_gives_up_is_begun_again(database: Database) -> None:
+    times = 0
+
+    async def given_up_once(_: Lease) -> None:
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise asyncio.CancelledError
+
+    async with holding(database, "feed", given_up_once, lease_s=LEASE_S) as finished:
+        await asyncio.wait_for(finished, 10)
+
+    assert times == 2
+
+
+async def test_a_database_that_answers_wrong_once_costs_no_role_for_ever(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor = Actor()
+    transact = database.transact
+    wrong = 2
+
+    async def wrong_at_first(work: Callable[[Connection], object]) -> object:
+        nonlocal wrong
+        if wrong:
+            wrong -= 1
+            raise OperationalError("SELECT", {}, Exception("canceling statement due to statement timeout"))
+        return await transact(work)
+
+    monkeypatch.setattr(database, "transact", wrong_at_first)
+    async with holding(database, "feed", actor, lease_s=LEASE_S):
+        await until(lambda: actor.acting)
+        wrong = 1
+        await asyncio.sleep(LEASE_S)
+        assert actor.acting
+        wrong = 1
+
+    assert len(actor.leases) == 1
 
 
 async def test_after_a_restart_an_exclusive_database_does_not_wait_for_the_old_lease(database_url: str) -> None:

@@ -46,7 +46,7 @@ def test_without_an_installation_it_says_how_to_get_one(tmp_path: Path) -> None:
     ended = udc("study", "list", environment_file=tmp_path / "absent.env")
 
     assert ended.returncode == 2
-    assert "UDC_REGION" in ended.stderr
+    assert f"{tmp_path / 'absent.env'}, and there is no such file" in ended.stderr
     assert "run scripts/up" in ended.stderr
     assert "Traceback" not in ended.stderr
 

@@ -59,6 +59,47 @@ def test_the_answer_names_what_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
+    "expression",
+    [
+        "100 / size(study.stacks) > 1",
+        "100 % size(study.stacks) > 1",
+        "9223372036854775807 + size(study.modalities) > 0",
+        "int(study.age_years * 1.0e300) > 0",
+        "study.stacks[0].kvp > 100.0",
+    ],
+)
+def test_arithmetic_that_has_no_answer_is_unknown_and_no_error(expression: str) -> None:
+    assert truth(expression, {"age_years": 40.0, "modalities": ["CT"], "stacks": []}) is U
+
+
+def test_a_preference_without_an_answer_is_no_number() -> None:
+    preference = COMPILER.preference("100 / (stack.rows - 512)", scope=Scope.STACK, name="prefer")
+    assert preference.of({"stack": {"rows": 512}}) is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("(" * 2000 + "true" + ")" * 2000, "the rule is nested too deeply"),
+        ("!" * 4000 + "true", "the rule is nested too deeply"),
+        ("true && " * 600 + "true", "a rule has at most 4096 characters"),
+        (
+            "study.stacks.all(a, study.stacks.all(b, study.stacks.all(c, a.rows == b.rows)))",
+            "at most 2 of exists, all and exists_one may stand inside each other",
+        ),
+    ],
+)
+def test_a_rule_that_could_hold_up_the_router_is_refused(expression: str, problem: str) -> None:
+    with pytest.raises(RuleError, match=problem):
+        COMPILER.condition(expression, scope=Scope.STUDY, name="rule")
+
+
+def test_two_macros_inside_each_other_compare_stacks() -> None:
+    rule = "study.stacks.exists(a, study.stacks.exists(b, a.rows > b.rows)) && study.stacks.exists(a, a.rows == 256)"
+    assert truth(rule, {"stacks": [{"rows": 512}, {"rows": 256}]}) is T
+
+
+@pytest.mark.parametrize(
     ("expression", "position", "problem"),
     [
         ("study.age >= 18.0", 7, "study has no fact 'age'; the closest is 'age_years'"),
