@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, or_, select, text, update
 
 from udckit import telemetry
+from udckit.database.late_rows import insert_late
 from udckit.database.statements import Insert, insert
 from udckit.envelope import OutgoingEvent
 from udckit.errors import NotFoundError
@@ -41,13 +42,18 @@ class Extent:
     waiting: int
 
 
-def announce(connection: Connection, event: OutgoingEvent) -> bool:
+def announce(connection: Connection, event: OutgoingEvent) -> None:
     """Store ``event`` to be published once this transaction is committed, with the current trace context.
 
-    Returns:
-        Whether the event is new. The same fact has the same id, and announcing it again changes nothing.
+    The same fact has the same id, and announcing it again changes nothing. Events are inserted at the end of the
+    transaction: see ``insert_late``.
+
+    Args:
+        connection: Of a work handed to ``Database.transact``, outside of savepoints of its own.
+        event: The fact.
     """
-    result = connection.execute(
+    insert_late(
+        connection,
         _announcing(connection.dialect.name),
         {
             "event_id": event.id,
@@ -61,13 +67,11 @@ def announce(connection: Connection, event: OutgoingEvent) -> bool:
             "announced_at": datetime.now(UTC),
         },
     )
-    return result.rowcount == 1
 
 
 @cache
 def _announcing(dialect: str) -> Insert:
-    announcing = insert(OUTBOX, dialect=dialect).on_conflict_do_nothing(index_elements=[OUTBOX.c.event_id])
-    return announcing.inline().execution_options(preserve_rowcount=True)
+    return insert(OUTBOX, dialect=dialect).on_conflict_do_nothing(index_elements=[OUTBOX.c.event_id]).inline()
 
 
 # A transaction of its own: numbers are final before anybody sees them, so that a crash cannot give them twice.
