@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, func, or_, select, text, update
+from sqlalchemy import BigInteger, Connection, Row, bindparam, delete, exists, func, or_, select, update
 
 from udckit import telemetry
+from udckit.database.late_rows import insert_late
 from udckit.database.statements import Insert, insert
 from udckit.envelope import OutgoingEvent
 from udckit.errors import NotFoundError
@@ -41,13 +42,18 @@ class Extent:
     waiting: int
 
 
-def announce(connection: Connection, event: OutgoingEvent) -> bool:
+def announce(connection: Connection, event: OutgoingEvent) -> None:
     """Store ``event`` to be published once this transaction is committed, with the current trace context.
 
-    Returns:
-        Whether the event is new. The same fact has the same id, and announcing it again changes nothing.
+    The same fact has the same id, and announcing it again changes nothing. Events are inserted at the end of the
+    transaction: see ``insert_late``.
+
+    Args:
+        connection: Of a work handed to ``Database.transact``, outside of savepoints of its own.
+        event: The fact.
     """
-    result = connection.execute(
+    insert_late(
+        connection,
         _announcing(connection.dialect.name),
         {
             "event_id": event.id,
@@ -61,25 +67,33 @@ def announce(connection: Connection, event: OutgoingEvent) -> bool:
             "announced_at": datetime.now(UTC),
         },
     )
-    return result.rowcount == 1
 
 
 @cache
 def _announcing(dialect: str) -> Insert:
-    announcing = insert(OUTBOX, dialect=dialect).on_conflict_do_nothing(index_elements=[OUTBOX.c.event_id])
-    return announcing.inline().execution_options(preserve_rowcount=True)
+    return insert(OUTBOX, dialect=dialect).on_conflict_do_nothing(index_elements=[OUTBOX.c.event_id]).inline()
 
 
 # A transaction of its own: numbers are final before anybody sees them, so that a crash cannot give them twice.
-_NUMBER: Final = text(
-    """
-    UPDATE outbox SET sequence = numbered.sequence
-    FROM (
-      SELECT position, :assigned + row_number() OVER (ORDER BY position) AS sequence
-      FROM (SELECT position FROM outbox WHERE sequence IS NULL ORDER BY position LIMIT :count) AS waiting
-    ) AS numbered
-    WHERE outbox.position = numbered.position
-    """
+_ANNOUNCED: Final = tuple(column for column in OUTBOX.c if column.name not in {"position", "announced_at"})
+_UNNUMBERED: Final = (
+    select(OUTBOX.c.position)
+    .where(OUTBOX.c.sequence.is_(None))
+    .order_by(OUTBOX.c.position)
+    .limit(bindparam("count"))
+    .subquery()
+)
+_NUMBERS: Final = select(
+    _UNNUMBERED.c.position,
+    (bindparam("assigned", type_=BigInteger) + func.row_number().over(order_by=_UNNUMBERED.c.position)).label(
+        "sequence"
+    ),
+).subquery()
+_NUMBER: Final = (
+    update(OUTBOX)
+    .values(sequence=_NUMBERS.c.sequence)
+    .where(OUTBOX.c.position == _NUMBERS.c.position)
+    .returning(*_ANNOUNCED)
 )
 _CURSOR: Final = select(RELAY_CURSOR.c.assigned, RELAY_CURSOR.c.published).with_for_update()
 _IS_WAITING: Final = select(
@@ -90,7 +104,7 @@ _IS_WAITING: Final = select(
 )
 _MOVE: Final = update(RELAY_CURSOR).values(assigned=bindparam("to_assigned"), published=bindparam("to_published"))
 _NUMBERED: Final = (
-    select(OUTBOX)
+    select(*_ANNOUNCED)
     .where(OUTBOX.c.sequence >= bindparam("first"), OUTBOX.c.sequence <= bindparam("last"))
     .order_by(OUTBOX.c.sequence)
     .limit(bindparam("count"))
@@ -132,11 +146,13 @@ def take(connection: Connection, *, published: int | None, count: int) -> Sequen
     """
     cursor = connection.execute(_CURSOR).one()
     moved = cursor.published if published is None else max(published, cursor.published)
-    numbered = connection.execute(_NUMBER, {"assigned": cursor.assigned, "count": count}).rowcount
-    assigned = cursor.assigned + numbered
+    numbered = connection.execute(_NUMBER, {"assigned": cursor.assigned, "count": count}).all()
+    assigned = cursor.assigned + len(numbered)
     if (assigned, moved) != tuple(cursor):
         connection.execute(_MOVE, {"to_assigned": assigned, "to_published": moved})
-    return between(connection, first=moved + 1, last=assigned, count=count)
+    if moved < cursor.assigned:  # some were numbered before, and nobody knows whether they were published
+        return between(connection, first=moved + 1, last=assigned, count=count)
+    return sorted((_announcement(row) for row in numbered), key=lambda announcement: announcement.sequence)
 
 
 def between(connection: Connection, *, first: int, last: int, count: int) -> Sequence[Announcement]:

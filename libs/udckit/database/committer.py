@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from udckit import crash
 from udckit.database.faults import Fault, fault_of
+from udckit.database.late_rows import collecting
 from udckit.database.work import Job
 from udckit.errors import ConflictError, TimedOutError, UpstreamUnavailableError
 
@@ -166,11 +167,11 @@ class Committer(threading.Thread):
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise _LostConnectionError from error
         try:
-            for job in jobs:
-                if isolated:
+            if isolated:
+                for job in jobs:
                     _run_isolated(job, connection)
-                else:
-                    _run(job, connection)
+            else:
+                _run(jobs, connection)
         except Exception:
             self._roll_back(transaction)
             raise
@@ -210,9 +211,12 @@ class Committer(threading.Thread):
             connection.close()
 
 
-def _run(job: Job, connection: Connection) -> None:
+def _run(jobs: Sequence[Job], connection: Connection) -> None:
+    late_rows = collecting(connection)
     try:
-        job.run(connection)
+        for job in jobs:
+            job.run(connection)
+        late_rows.write(connection)
     except BaseException as error:
         _raise_unless_own_fault(error)
         raise _JobFailedError from error
@@ -221,7 +225,9 @@ def _run(job: Job, connection: Connection) -> None:
 def _run_isolated(job: Job, connection: Connection) -> None:
     try:
         connection.exec_driver_sql("SAVEPOINT job")
+        late_rows = collecting(connection)
         job.run(connection)
+        late_rows.write(connection)
         connection.exec_driver_sql("RELEASE SAVEPOINT job")
     except BaseException as error:  # noqa: BLE001 whatever a work raises belongs to its caller, not to this thread
         _raise_unless_own_fault(error)

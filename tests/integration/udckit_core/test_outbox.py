@@ -1,21 +1,26 @@
 """Events are told exactly when they are true, numbered without gaps, whatever happens to NATS or to the relay."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from threading import Event, Semaphore
 
 import pytest
 from nats.js.api import DiscardPolicy
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
+from integration.udckit_core.ledger_service import ENTRIES
 from integration.udckit_core.ledger_service.facts import book, booked, entries
 from integration.udckit_core.waiting import stored_messages, until
 from udckit import outbox, subjects, telemetry
 from udckit.bus import Bus
-from udckit.database import Connection, Database
-from udckit.errors import NotFoundError
+from udckit.database import Connection, Database, Work
+from udckit.errors import NotFoundError, PreconditionError
 from udckit.plumbing_tables import OUTBOX
 from udckit.relay import Producer, relaying
 from udckit.testing import NatsServer
@@ -37,13 +42,127 @@ async def told(bus: Bus) -> list[dict[str, str]]:
     return [headers for _, headers in await stored_messages(bus, subjects.STREAM_EVENTS)]
 
 
-async def test_the_same_fact_is_announced_once(database: Database) -> None:
-    def announcing(connection: Connection) -> bool:
-        return outbox.announce(connection, booked("a"))
+async def announced(database: Database) -> list[str]:
+    """Return of what the events in the outbox tell, in their order."""
+    query = select(OUTBOX.c.about).order_by(OUTBOX.c.position)
+    return list(await database.read(lambda connection: connection.execute(query).scalars().all()))
 
-    assert await database.transact(announcing) is True
-    assert await database.transact(announcing) is False
+
+@asynccontextmanager
+async def waiting_together(database: Database) -> AsyncIterator[None]:
+    """Let what is handed in within the block wait until its end, so that it shares transactions then."""
+    busy, may_go_on = Semaphore(0), Event()
+
+    def occupying(_: Connection) -> None:
+        busy.release()
+        may_go_on.wait(10)
+
+    occupied = []
+    for _ in range(1 if database.is_exclusive else 2):
+        occupied.append(asyncio.create_task(database.transact(occupying)))
+        await asyncio.to_thread(busy.acquire)
+    try:
+        yield
+        await asyncio.sleep(0)
+    finally:
+        may_go_on.set()
+        await asyncio.gather(*occupied)
+
+
+async def transact_together(database: Database, works: Sequence[Work[None]]) -> list[BaseException | None]:
+    """Hand in ``works`` in their order, to be done in shared transactions; return how each ended."""
+    async with waiting_together(database):
+        tasks = [asyncio.create_task(database.transact(work)) for work in works]
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_the_same_fact_is_announced_once(database: Database) -> None:
+    def announcing_twice(connection: Connection) -> None:
+        outbox.announce(connection, booked("a"))
+        outbox.announce(connection, booked("a"))
+
+    await database.transact(announcing_twice)
+    await database.transact(announcing_twice)
+
     assert await database.read(outbox.backlog) == 1
+
+
+async def test_a_member_of_a_group_that_fails_loses_only_its_own_events(database: Database) -> None:
+    def failing(connection: Connection) -> None:
+        book(connection, "undone")
+        raise NotFoundError("changed my mind")
+
+    names = [f"entry-{number}" for number in range(12)]
+    works: list[Work[None]] = [partial(book, entry=name) for name in names]
+    ended = await transact_together(database, [*works[:6], failing, *works[6:]])
+
+    assert [type(one) for one in ended if one is not None] == [NotFoundError]
+    assert await database.read(entries) == sorted(names)
+    assert sorted(await announced(database)) == sorted(f"entries/{name}" for name in names)
+
+
+async def test_an_event_that_cannot_be_stored_undoes_the_work_that_announced_it_and_no_other(
+    database: Database,
+) -> None:
+    def announcing_a_naive_time(connection: Connection) -> None:
+        book(connection, "undone")
+        naive = datetime(2026, 3, 1, 12, 0)  # noqa: DTZ001 that is the point
+        outbox.announce(connection, replace(booked("naive"), occurred_at=naive))
+
+    ended = await transact_together(
+        database, [partial(book, entry="before"), announcing_a_naive_time, partial(book, entry="after")]
+    )
+
+    assert [one is None for one in ended] == [True, False, True]
+    assert "no time zone" in str(ended[1])
+    assert await database.read(entries) == ["after", "before"]
+    assert sorted(await announced(database)) == ["entries/after", "entries/before"]
+
+
+@pytest.mark.parametrize("somebody_fails", [False, True])
+async def test_what_one_transaction_announces_keeps_its_order(database: Database, somebody_fails: bool) -> None:
+    def telling(names: Sequence[str], connection: Connection) -> None:
+        for name in names:
+            outbox.announce(connection, booked(name))
+
+    def failing(connection: Connection) -> None:
+        telling(["undone"], connection)
+        raise NotFoundError("changed my mind")
+
+    stories = [[f"{story}{number}" for number in (3, 1, 2)] for story in "zax"]
+    works: list[Work[None]] = [partial(telling, story) for story in stories]
+    await transact_together(database, [*works, failing] if somebody_fails else works)
+
+    told = await announced(database)
+    for story in stories:
+        assert [name for name in told if name[-2] == story[0][0]] == [f"entries/{name}" for name in story]
+
+
+async def test_works_that_race_announce_once_each(database: Database) -> None:
+    for entry in ("left", "right"):
+        await database.transact(partial(book, entry=entry))
+
+    def raising(number: int, connection: Connection) -> None:
+        outbox.announce(connection, booked(f"raise-{number}"))
+        for entry in ("left", "right") if number % 2 else ("right", "left"):
+            connection.execute(update(ENTRIES).where(ENTRIES.c.id == entry).values(amount=ENTRIES.c.amount + 1))
+
+    await asyncio.gather(*(database.transact(partial(raising, number)) for number in range(120)))
+
+    told = [name for name in await announced(database) if name.startswith("entries/raise")]
+    assert sorted(told) == sorted(f"entries/raise-{number}" for number in range(120))
+
+
+async def test_nothing_is_announced_where_it_could_be_lost(database: Database) -> None:
+    def in_a_savepoint(connection: Connection) -> None:
+        with connection.begin_nested():
+            outbox.announce(connection, booked("a"))
+
+    with pytest.raises(PreconditionError, match="savepoint"):
+        await database.transact(in_a_savepoint)
+    with pytest.raises(PreconditionError, match="only by a work"):
+        await database.read(lambda connection: outbox.announce(connection, booked("a")))
+    assert await announced(database) == []
 
 
 async def test_what_was_rolled_back_is_never_told(database: Database, bus: Bus) -> None:
@@ -196,9 +315,7 @@ async def test_only_old_events_that_have_been_told_are_deleted(database: Databas
     assert await database.transact(lambda connection: outbox.prune(connection, older_than=an_hour_ago)) == 0
     assert await database.transact(lambda connection: outbox.prune(connection, older_than=in_an_hour)) == 1
     assert await database.transact(lambda connection: outbox.prune(connection, older_than=in_an_hour)) == 0
-    assert await database.read(lambda connection: connection.execute(select(OUTBOX.c.about)).scalars().all()) == [
-        "entries/untold"
-    ]
+    assert await announced(database) == ["entries/untold"]
 
 
 async def test_the_relay_deletes_what_it_no_longer_keeps(database: Database, bus: Bus) -> None:

@@ -30,8 +30,8 @@ def without_inbox() -> None:
 def without_outbox() -> None:
     """Let nothing be announced in the transaction; ``publish_afterwards`` tells it when all is committed."""
 
-    def announce(_connection: Connection, _event: OutgoingEvent) -> bool:
-        return True
+    def announce(_connection: Connection, _event: OutgoingEvent) -> None:
+        """Tell nobody."""
 
     outbox.announce = announce  # type: ignore[assignment]  # sabotage
 
