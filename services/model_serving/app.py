@@ -16,7 +16,7 @@ from model_serving.adapters.events import dispatches, hearing_cancellations
 from model_serving.adapters.grpc_api import ServingApi
 from model_serving.adapters.images import DicomwebImages
 from model_serving.adapters.memory import pooled, private, remove_orphans, shared
-from model_serving.adapters.registry import ReplicatedRegistry, Secrets
+from model_serving.adapters.secrets import Secrets
 from model_serving.adapters.store import SqlRuns
 from model_serving.adapters.triton import TritonBackend, connected_triton
 from model_serving.settings import Settings
@@ -37,6 +37,7 @@ from udckit.replica import Replica, replicating
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
 from udckit.tasks import kept_running
+from udcmodel.registry import CopiedRegistry
 
 SOURCE: Final = "/services/model-serving"
 _LOOK_S: Final = 1.0
@@ -80,7 +81,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         runs = SqlRuns(database, worker=settings.replica, clock=clock)
         in_flight = InFlight()
         run_job = RunJob(
-            registry=ReplicatedRegistry(replica),
+            registry=CopiedRegistry(replica.get),
             artefacts=StoredArtefacts(objects),
             images=_images(settings, stack),
             backend=backend,

@@ -18,7 +18,6 @@ from result_archiver.adapters.dicom.builder import AirBuilder
 from result_archiver.adapters.dicom.comparison import difference
 from result_archiver.adapters.dicom.drawing import Typeface
 from result_archiver.adapters.ledger import SqlLedger
-from result_archiver.adapters.registry import ReplicatedRegistry
 from result_archiver.adapters.result_events import may_replay, subscription
 from result_archiver.adapters.results_api import ResultsApi
 from result_archiver.adapters.router import GrpcRouter
@@ -41,6 +40,7 @@ from udckit.replica import Replica, replicating
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
 from udckit.tasks import kept_running
+from udcmodel.registry import CopiedRegistry
 
 MIGRATIONS: Final = "result_archiver.migrations"
 _CONNECT_S: Final = 5.0
@@ -71,7 +71,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         client = await stack.enter_async_context(
             httpx.AsyncClient(timeout=httpx.Timeout(settings.archive_timeout_s, connect=_CONNECT_S))
         )
-        registry, ledger = ReplicatedRegistry(replica), SqlLedger(database)
+        registry, ledger = CopiedRegistry(replica.get), SqlLedger(database)
         open_archive = Archives(client, settings.secrets_dir)
         archive_result = ArchiveResult(
             registry=registry,

@@ -48,7 +48,7 @@ class AcceptedResult:
 class Registry(Protocol):
     """The current registry. Every method raises ``StaleReplicaError`` (UNAVAILABLE) when it may not be current."""
 
-    def device(self, device: str, version: str) -> DeviceVersionRecord | None:
+    def device_version(self, device: str, version: str) -> DeviceVersionRecord | None:
         """Return a device version."""
 
     def attachment(self, attachment: str) -> AttachmentRecord | None:

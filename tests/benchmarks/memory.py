@@ -59,8 +59,8 @@ def _row(series: KeptSeries, measured: list[Mapping[str, float]]) -> Row:
                 "of that: the process before the job (interpreter, libraries)", [one["before"] for one in measured]
             ),
             megabytes(
-                "of that: rounding up of volume and tensor to a size of the pool",
-                [one["volume_taken"] + one["tensor_taken"] - volume - tensor for one in measured],
+                "of that: rounding up of the tensor to a size of the pool",
+                [one["tensor_taken"] - tensor for one in measured],
             ),
             megabytes("of that: shared memory never touched", [one["untouched"] for one in measured]),
             megabytes(

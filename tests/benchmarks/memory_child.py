@@ -4,8 +4,9 @@ How memory counts. A volume lies in private memory, a tensor in a POSIX shared s
 ``VmHWM`` is the highest resident size: private pages, pages of files (code), and those pages of shared segments that
 this process has touched; a page that two processes map counts in both, and here once, because only this process is
 looked at. Pages of a segment that were reserved (``posix_fallocate``) and that nobody touched take memory too, without
-being resident anywhere: they are the blocks of the segment's file less ``RssShmem``, and are added. Everything is read
-after the memory went back to its pool and was overwritten, so the pool's rounding up to its sizes is resident as well.
+being resident anywhere: they are the blocks of the segment's file less ``RssShmem``, and are added; the rounding up of
+the tensor to a size of its pool is among them. That of the volume takes no room: nobody ever writes there. Everything
+is read after the memory went back to its pool and was overwritten.
 """
 
 import asyncio
@@ -52,7 +53,6 @@ async def measure(stack: bytes, dicomweb_url: str, secret: str) -> Mapping[str, 
             "peak": _status("VmHWM"),
             "untouched": max(0, reserved - _status("RssShmem")),
             "volume": volume_size,
-            "volume_taken": worker.memory.total,
             "tensor": tensor_size,
             "tensor_taken": tensors.memory.total,
             "retrieval_s": retrieved - began,

@@ -1,50 +1,25 @@
 """Row a: a CT series from the archive into memory, against the bare transfer and against the usual libraries."""
 
 import asyncio
-import base64
-import http.client
 import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import pydicom
-from dicomweb_client.session_utils import create_session_from_user_pass
-from dicomweb_client.web import DICOMwebClient
-from numpy.typing import NDArray
-from pydicom import Dataset
-from pydicom.encaps import generate_frames
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 
+from benchmarks.bare_retrieval import KeptArchive, by_libraries, codestream_of, decode, decode_all, drain, values_of
 from benchmarks.figures import Conditions, Figure, MeasurementFailedError, Row, Timings, at_least
-from benchmarks.phantoms import MATRIX, KeptSeries, ct_series, store
-from benchmarks.retrieving import Worker, a_request, a_worker, default_decoders, until_idle
+from benchmarks.phantoms import MATRIX, ct_series, store
+from benchmarks.retrieving import Worker, a_worker, default_decoders, until_idle
 from model_serving.adapters.memory import private, shared
 from model_serving.ports import StackRequest
 from udckit.testing import Orthanc
-
-DRAIN_BUFFER = 1 << 20
-WAITS_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Archive:
-    orthanc: Orthanc
-    series: KeptSeries
-
-    @property
-    def secret(self) -> str:
-        return ":".join(self.orthanc.credentials)
-
-    @property
-    def request(self) -> StackRequest:
-        return a_request(self.series.stack, self.orthanc.dicomweb_url, spacing_mm=5.0)
 
 
 async def measure(conditions: Conditions) -> list[Row]:
@@ -57,15 +32,15 @@ async def measure(conditions: Conditions) -> list[Row]:
             for series in (plain, jpeg):
                 await store(orthanc, series)
             rows = [
-                await _uncompressed(_Archive(orthanc, plain), conditions.rounds),
-                await _jpeg_2000(_Archive(orthanc, jpeg), conditions.rounds),
+                await _uncompressed(KeptArchive(orthanc, plain), conditions.rounds),
+                await _jpeg_2000(KeptArchive(orthanc, jpeg), conditions.rounds),
             ]
             orthanc.kill()
     return rows
 
 
-async def _uncompressed(archive: _Archive, rounds: int) -> Row:
-    timings, cpu = Timings(), Timings()
+async def _uncompressed(archive: KeptArchive, rounds: int) -> Row:
+    meter = _Meter(archive)
     request = archive.request
     with (
         a_worker(shared, secret=archive.secret) as warm,
@@ -75,27 +50,30 @@ async def _uncompressed(archive: _Archive, rounds: int) -> Row:
             await _check(archive, worker, request)
 
         ways: dict[str, Callable[[], Awaitable[object]]] = {
-            "drain": lambda: asyncio.to_thread(_drain, archive),
+            "drain": lambda: asyncio.to_thread(drain, archive),
             "warm": lambda: warm.retrieve(request),
             "warm private": lambda: warm_private.retrieve(request),
-            "streamed": lambda: asyncio.to_thread(_by_libraries, archive, streamed=True),
-            "listed": lambda: asyncio.to_thread(_by_libraries, archive, streamed=False),
+            "streamed": lambda: asyncio.to_thread(by_libraries, archive, streamed=True),
+            "listed": lambda: asyncio.to_thread(by_libraries, archive, streamed=False),
         }
         for _ in range(rounds):
             for name, way in ways.items():
-                await _time(name, way, timings, cpu)
+                await meter.time(name, way)
                 for worker in (warm, warm_private):
                     await until_idle(worker.memory)
-            with a_worker(shared, secret=archive.secret) as without_memory:
-                await _time("fresh", partial(without_memory.retrieve, request), timings, cpu)
+            for name, make in (("fresh", shared), ("fresh private", private)):
+                with a_worker(make, secret=archive.secret) as without_memory:
+                    await meter.time(name, partial(without_memory.retrieve, request))
         if warm.fallbacks:
             raise MeasurementFailedError(f"images did not take the straight way: {set(warm.fallbacks)}")
+    timings = meter.timings
     megabytes = archive.series.pixel_bytes / 1e6
     labels = {
         "drain": "raw drain of the same answer",
         "warm": "ours, shared memory in use again",
         "warm private": "ours, private memory in use again (as the service keeps volumes)",
         "fresh": "ours, shared memory made for it",
+        "fresh private": "ours, private memory made for it",
         "streamed": "dicomweb-client iter_series + pydicom",
         "listed": "dicomweb-client retrieve_series + pydicom",
     }
@@ -124,6 +102,11 @@ async def _uncompressed(archive: _Archive, rounds: int) -> Row:
                 values=timings.speed_against("fresh", "drain"),
             ),
             Figure(
+                what="the same in fresh private memory",
+                unit="×",
+                values=timings.speed_against("fresh private", "drain"),
+            ),
+            Figure(
                 what="speed against dicomweb-client retrieve_series + pydicom",
                 unit="×",
                 values=timings.speed_against("warm", "listed"),
@@ -135,24 +118,34 @@ async def _uncompressed(archive: _Archive, rounds: int) -> Row:
                 values=timings.speed_against("warm", "streamed"),
                 goal=at_least(4.0),
             ),
+            Figure(
+                what="the raw drain itself against dicomweb-client iter_series",
+                unit="×",
+                values=timings.speed_against("drain", "streamed"),
+            ),
             *(Figure(what=label, unit="MB/s", values=timings.rates(name, megabytes)) for name, label in labels.items()),
             *(
                 Figure(
                     what=f"processor time of the client: {label}",
                     unit="s/GB",
-                    values=[1000 * seconds / megabytes for seconds in cpu.seconds[name]],
+                    values=[1000 * seconds / megabytes for seconds in meter.client.seconds[name]],
                 )
                 for name, label in labels.items()
+            ),
+            Figure(
+                what="processor time of the archive: raw drain",
+                unit="s/GB",
+                values=[1000 * seconds / megabytes for seconds in meter.server.seconds["drain"]],
             ),
         ],
     )
 
 
-async def _jpeg_2000(archive: _Archive, rounds: int) -> Row:
+async def _jpeg_2000(archive: KeptArchive, rounds: int) -> Row:
     cores = os.cpu_count() or 1
     slices = len(archive.series.paths)
-    codestreams = [_codestream(path) for path in archive.series.paths]
-    timings, cpu = Timings(), Timings()
+    codestreams = [codestream_of(path) for path in archive.series.paths]
+    meter = _Meter(archive)
     request = archive.request
     with (
         a_worker(shared, secret=archive.secret) as worker,
@@ -160,14 +153,16 @@ async def _jpeg_2000(archive: _Archive, rounds: int) -> Row:
     ):
         await _check(archive, worker, request)
         ways: dict[str, Callable[[], Awaitable[object]]] = {
-            "bare": lambda: asyncio.to_thread(_decode, codestreams),
-            "bare threads": lambda: asyncio.to_thread(lambda: list(threads.map(_decode_one, codestreams))),
+            "bare": lambda: asyncio.to_thread(decode_all, codestreams),
+            "bare threads": lambda: asyncio.to_thread(lambda: list(threads.map(decode, codestreams))),
             "ours": lambda: worker.retrieve(request),
         }
         for _ in range(rounds):
             for name, way in ways.items():
-                await _time(name, way, timings, cpu)
+                await meter.time(name, way)
                 await until_idle(worker.memory)
+    timings = meter.timings
+    bare, ours, sending = meter.client.seconds["bare"], meter.client.seconds["ours"], meter.server.seconds["ours"]
     return Row(
         title="a.2 JPEG 2000 lossless CT series into memory",
         settings=[
@@ -192,6 +187,16 @@ async def _jpeg_2000(archive: _Archive, rounds: int) -> Row:
                 unit="×",
                 values=[ratio / cores for ratio in timings.speed_against("bare threads", "bare")],
             ),
+            Figure(
+                what="processor time of the bare decoder in one thread, against ours",
+                unit="×",
+                values=[decoding / own for decoding, own in zip(bare, ours, strict=True)],
+            ),
+            Figure(
+                what="the same against ours and the archive's",
+                unit="×",
+                values=[decoding / (own + other) for decoding, own, other in zip(bare, ours, sending, strict=True)],
+            ),
             *(
                 Figure(what=label, unit="slices/s", values=timings.rates(name, slices))
                 for name, label in (
@@ -204,17 +209,29 @@ async def _jpeg_2000(archive: _Archive, rounds: int) -> Row:
     )
 
 
-async def _time(name: str, way: Callable[[], Awaitable[object]], timings: Timings, cpu: Timings) -> None:
-    """Note how long ``way`` takes, and the processor time of this process meanwhile."""
-    processor, began = time.process_time(), time.perf_counter()
-    await way()
-    timings.add(name, time.perf_counter() - began)
-    cpu.add(name, time.process_time() - processor)
+class _Meter:
+    """Times ways of doing the same thing, and the processor time that this process and the archive take meanwhile."""
+
+    def __init__(self, archive: KeptArchive) -> None:
+        self.timings, self.client, self.server = Timings(), Timings(), Timings()
+        self._archive = archive
+
+    async def time(self, name: str, way: Callable[[], Awaitable[object]]) -> None:
+        server, client, began = self._of_server(), time.process_time(), time.perf_counter()
+        await way()
+        self.timings.add(name, time.perf_counter() - began)
+        self.client.add(name, time.process_time() - client)
+        self.server.add(name, self._of_server() - server)
+
+    def _of_server(self) -> float:
+        """Return what the archive took until now, seconds (proc(5): utime and stime, in ticks)."""
+        fields = Path(f"/proc/{self._archive.orthanc.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def _check(archive: _Archive, worker: Worker, request: StackRequest) -> None:
+async def _check(archive: KeptArchive, worker: Worker, request: StackRequest) -> None:
     """Compare with what pydicom reads from the files that were sent."""
-    truth = np.stack([_values(pydicom.dcmread(path)) for path in archive.series.paths])
+    truth = np.stack([values_of(pydicom.dcmread(path)) for path in archive.series.paths])
     order = {frame.sop_instance_uid: index for index, frame in enumerate(request.plan.frames)}
     slots = [order[pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID] for path in archive.series.paths]
     async with worker.images.retrieved([request]) as (images,):
@@ -222,65 +239,3 @@ async def _check(archive: _Archive, worker: Worker, request: StackRequest) -> No
     await until_idle(worker.memory)
     if not np.array_equal(values[slots], truth):
         raise MeasurementFailedError("the retrieved volume is not what was sent")
-
-
-def _drain(archive: _Archive) -> None:
-    """Receive the same answer to the same request, and look at nothing."""
-    connection = http.client.HTTPConnection("127.0.0.1", archive.orthanc.http_port, timeout=WAITS_S)
-    stack = archive.series.stack
-    buffer = bytearray(DRAIN_BUFFER)
-    connection.request(
-        "GET",
-        f"/dicom-web/studies/{stack.study_instance_uid}/series/{stack.series_instance_uid}",
-        headers={
-            "Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*',
-            "Authorization": f"Basic {base64.b64encode(archive.secret.encode()).decode()}",
-        },
-    )
-    received = 0
-    with connection.getresponse() as response:
-        while count := response.readinto(buffer):
-            received += count
-    connection.close()
-    if received < archive.series.pixel_bytes:
-        raise MeasurementFailedError(f"the archive sent {received} bytes only")
-
-
-def _by_libraries(archive: _Archive, *, streamed: bool) -> None:
-    """Make the same volume with dicomweb-client and pydicom."""
-    user, password = archive.orthanc.credentials
-    client = DICOMwebClient(
-        archive.orthanc.dicomweb_url, session=create_session_from_user_pass(user, password), timeout=WAITS_S
-    )
-    frames = archive.request.plan.frames
-    slot_of = {frame.sop_instance_uid: slot for slot, frame in enumerate(frames)}
-    volume = np.empty((len(frames), MATRIX, MATRIX), np.float32)
-    get = client.iter_series if streamed else client.retrieve_series
-    stack = archive.series.stack
-    instances: Iterable[Dataset] = get(
-        stack.study_instance_uid, stack.series_instance_uid, media_types=(("application/dicom", "*"),)
-    )
-    for instance in instances:
-        volume[slot_of.pop(instance.SOPInstanceUID)] = _values(instance)
-    if slot_of:
-        raise MeasurementFailedError(f"{len(slot_of)} instances did not come")
-
-
-def _values(dataset: Dataset) -> NDArray[np.float32]:
-    stored = dataset.pixel_array.astype(np.float32)
-    stored *= np.float32(dataset.RescaleSlope)
-    stored += np.float32(dataset.RescaleIntercept)
-    return stored
-
-
-def _codestream(path: Path) -> bytes:
-    return next(generate_frames(pydicom.dcmread(path).PixelData, number_of_frames=1))
-
-
-def _decode_one(codestream: bytes) -> None:
-    imagecodecs.jpeg2k_decode(codestream)
-
-
-def _decode(codestreams: list[bytes]) -> None:
-    for codestream in codestreams:
-        _decode_one(codestream)

@@ -2,9 +2,10 @@
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Final
 
 import imagecodecs
@@ -17,16 +18,20 @@ from pydicom.pixels.utils import get_expected_length, pixel_array
 from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless
 
 from model_serving.domain.failure import Reason, RunFailedError
+from model_serving.domain.pixels import PixelDescription
 
-_RELEASES_THE_GIL: Final = {
-    JPEG2000Lossless: imagecodecs.jpeg2k_decode,
-    JPEG2000: imagecodecs.jpeg2k_decode,
-    JPEGLSLossless: imagecodecs.jpegls_decode,
-    JPEGLSNearLossless: imagecodecs.jpegls_decode,
-}
-"""Decoders worth a thread. The others hold the interpreter's lock or are faster than handing over."""
-
+Decoder = Callable[[bytes], NDArray[Any]]
 Deliver = Callable[[NDArray[Any]], None]
+
+IN_THREADS: Final[Mapping[str, Decoder]] = MappingProxyType(
+    {
+        JPEG2000Lossless: imagecodecs.jpeg2k_decode,
+        JPEG2000: imagecodecs.jpeg2k_decode,
+        JPEGLSLossless: imagecodecs.jpegls_decode,
+        JPEGLSNearLossless: imagecodecs.jpegls_decode,
+    }
+)
+"""Decoders worth a thread, by transfer syntax: others hold the interpreter's lock or are faster than handing over."""
 
 
 def read(content: bytes | bytearray) -> Dataset:
@@ -86,7 +91,7 @@ class Decoding:
         Raises:
             RunFailedError: a frame cannot be decoded.
         """
-        decode = _RELEASES_THE_GIL.get(dataset.file_meta.TransferSyntaxUID)
+        decode = IN_THREADS.get(dataset.file_meta.TransferSyntaxUID)
         with _unreadable():
             if decode is None:
                 _check_length(dataset)
@@ -96,9 +101,27 @@ class Decoding:
                 return
             receivers = dict(wanted)
             count = int(dataset.get("NumberOfFrames") or 1)
+            bits = int(dataset.BitsStored)
+            cell = _cell(int(dataset.BitsAllocated), is_signed=bool(dataset.PixelRepresentation))
             for index, codestream in enumerate(generate_frames(dataset.PixelData, number_of_frames=count)):
                 if index in receivers:
-                    self._hand_over(decode, codestream, dataset, receivers[index])
+                    self._hand_over(decode, codestream, bits, cell, receivers[index])
+
+    def frame(self, transfer_syntax: str, codestream: bytes, description: PixelDescription, deliver: Deliver) -> None:
+        """Decode one frame in a thread and hand it to its receiver before ``finish`` returns.
+
+        Args:
+            transfer_syntax: One of ``IN_THREADS``.
+            codestream: Of this frame alone.
+            description: From the header of this frame.
+            deliver: Receives its stored values, shape ``(rows, columns)``.
+
+        Raises:
+            RunFailedError: a frame before it cannot be decoded.
+        """
+        with _unreadable():
+            cell = _cell(description.bits_allocated, is_signed=description.is_signed)
+            self._hand_over(IN_THREADS[transfer_syntax], codestream, description.bits_stored, cell, deliver)
 
     def abandon(self) -> None:
         """Decode nothing that is not begun yet: nobody will look at it."""
@@ -119,11 +142,14 @@ class Decoding:
         self._raise_failure()
 
     def _hand_over(
-        self, decode: Callable[[bytes], NDArray[Any]], codestream: bytes, dataset: Dataset, deliver: Deliver
+        self,
+        decode: Decoder,
+        codestream: bytes,
+        bits: int,
+        cell: np.dtype[Any],
+        deliver: Deliver,
     ) -> None:
         size = len(codestream)
-        bits = int(dataset.BitsStored)
-        cell = np.dtype(f"{'i' if dataset.PixelRepresentation else 'u'}{int(dataset.BitsAllocated) // 8}")
 
         def work() -> None:
             if not self._is_abandoned:
@@ -165,6 +191,10 @@ def _check_length(dataset: Dataset) -> None:
         )
 
 
+def _cell(bits_allocated: int, *, is_signed: bool) -> np.dtype[Any]:
+    return np.dtype(f"{'i' if is_signed else 'u'}{bits_allocated // 8}")
+
+
 def _as_stored(decoded: NDArray[Any], *, bits: int, cell: np.dtype[Any]) -> NDArray[Any]:
     """Lay decoded values into cells as an uncompressed file has them, with the sign that the header declares."""
     if decoded.dtype.itemsize > cell.itemsize:
@@ -173,6 +203,8 @@ def _as_stored(decoded: NDArray[Any], *, bits: int, cell: np.dtype[Any]) -> NDAr
             f"compressed pixels of an image take {8 * decoded.dtype.itemsize} bits; its header allocates "
             f"{8 * cell.itemsize}",
         )
+    if decoded.dtype == cell:
+        return decoded
     wide = decoded.astype(np.int32)
     if cell.kind == "i" and decoded.dtype.kind == "u":
         half = 1 << (bits - 1)

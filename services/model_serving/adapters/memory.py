@@ -50,23 +50,35 @@ class Memory:
         self.name = name
         self.is_tainted = False
         self._buffer = buffer
+        self._lent = memoryview(buffer)
         self._lock = lock
 
+    def lend(self, nbytes: int) -> None:
+        """Have ``array`` and ``view`` reach no further than the first ``nbytes``, which is what a job asked for.
+
+        What is beyond stays zero and, in private memory, takes no room: it need not be overwritten.
+        """
+        self._lent = memoryview(self._buffer)[:nbytes]
+
     def array(self, shape: tuple[int, ...], dtype: DTypeLike, *, offset: int = 0) -> NDArray[Any]:
-        """Return an array of ``shape`` that lies ``offset`` bytes behind the start."""
-        return np.ndarray(shape, dtype, buffer=self._buffer, offset=offset)
+        """Return an array of ``shape`` that lies ``offset`` bytes behind the start.
+
+        Raises:
+            TypeError: it reaches beyond what is lent.
+        """
+        return np.ndarray(shape, dtype, buffer=self._lent, offset=offset)
 
     def view(self, nbytes: int, *, offset: int = 0) -> memoryview:
-        """Return ``nbytes`` from ``offset`` on."""
-        return memoryview(self._buffer)[offset : offset + nbytes]
+        """Return ``nbytes`` from ``offset`` on; fewer where less is lent."""
+        return self._lent[offset : offset + nbytes]
 
     def taint(self) -> None:
         """Never use this again: somebody else may still write to it."""
         self.is_tainted = True
 
     def scrub(self) -> None:
-        """Overwrite everything with zeros."""
-        self.array((self.size,), np.uint8).fill(0)
+        """Overwrite everything that is lent with zeros."""
+        self.array((len(self._lent),), np.uint8).fill(0)
 
     def discard(self) -> None:
         """Give the memory back to the system once the last array on it is gone."""
@@ -172,6 +184,8 @@ class Pool:
         async with self._turn:  # first come, first served
             await self._until_free(sum(classes))
             taken = await self._take(classes)
+        for memory, size in zip(taken, sizes, strict=True):
+            memory.lend(size)
         try:
             yield taken
         finally:

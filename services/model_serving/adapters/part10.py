@@ -1,4 +1,4 @@
-"""The header of an uncompressed DICOM file (PS3.10), read by walking from element to element.
+"""The header of a DICOM file (PS3.10), read by walking from element to element, and the one frame behind it.
 
 Only a walk finds Pixel Data (7FE0,0010) for certain: private blobs may hold the bytes of its tag, and an icon
 (0088,0200) holds a Pixel Data of its own.
@@ -34,12 +34,12 @@ _implicit: Final = struct.Struct("<HHL").unpack_from
 
 
 class NotWalkableError(Exception):
-    """The header cannot be walked here: it is cut, broken, or in a transfer syntax that needs a decoder."""
+    """The file cannot be walked here: it is cut, broken, or in a transfer syntax that needs a library."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawElement:
-    """An element as it stands in the file; ``vr`` is empty in implicit VR."""
+    """An element as it stands in the file; ``vr`` is empty in implicit VR, ``value`` for undefined length."""
 
     vr: str
     value: bytes
@@ -53,48 +53,85 @@ class Header:
         transfer_syntax: (0002,0010).
         elements: The elements that were asked for and are there, by tag.
         pixels_at: Where the value of Pixel Data begins, in bytes.
-        pixels_length: Its length, in bytes.
+        pixels_length: Its length, in bytes; None where the pixels are encapsulated.
     """
 
     transfer_syntax: str
     elements: Mapping[int, RawElement]
     pixels_at: int
-    pixels_length: int
+    pixels_length: int | None
 
 
-def walk(content: bytes | bytearray, wanted: Set[int]) -> Header:
+def walk(content: bytes | bytearray, wanted: Set[int], *, compressed: Set[str] = frozenset()) -> Header:
     """Read the header at the start of ``content``, which reaches at least to the first byte of the pixels.
 
     Args:
         content: A DICOM file, or its start.
         wanted: Tags of top-level elements to return.
+        compressed: Transfer syntaxes to be walked besides the uncompressed ones: any with encapsulated pixels.
 
     Raises:
         NotWalkableError: see there; the file may still be good.
     """
     try:
-        return _walk(content, wanted)
+        return _walk(content, wanted, compressed)
     except struct.error as error:
         raise NotWalkableError("cut") from error
 
 
-def _walk(content: bytes | bytearray, wanted: Set[int]) -> Header:
+def only_frame(content: bytes | bytearray, pixels_at: int) -> bytes:
+    """Return the code stream of the one frame whose encapsulated pixels end ``content`` (PS3.5 A.4).
+
+    Args:
+        content: A whole file with a single frame, which may lie in several fragments.
+        pixels_at: As ``walk`` says.
+
+    Raises:
+        NotWalkableError: it is more than that; the file may still be good.
+    """
+    try:
+        return _only_frame(content, pixels_at)
+    except struct.error as error:
+        raise NotWalkableError("cut") from error
+
+
+def _only_frame(content: bytes | bytearray, position: int) -> bytes:
+    fragments: list[bytes] = []
+    is_offset_table = True
+    while True:
+        tag, _, value_at, length = _head(content, position, is_explicit=False)
+        position = value_at + length
+        if tag == _SEQUENCE_END and position == len(content) and fragments:
+            return b"".join(fragments)
+        if tag != _ITEM or position > len(content):
+            raise NotWalkableError("fragments")
+        if not is_offset_table:
+            fragments.append(bytes(content[value_at:position]))
+        elif length and (length != 4 or _long(content, value_at)[0] != 0):
+            raise NotWalkableError("offset-table")
+        is_offset_table = False
+
+
+def _walk(content: bytes | bytearray, wanted: Set[int], compressed: Set[str]) -> Header:
     if content[128:_PREAMBLE] != b"DICM":
         raise NotWalkableError("no-file-meta")
     syntax, position = _transfer_syntax(content)
-    if syntax not in WALKABLE:
+    is_encapsulated = syntax in compressed
+    if syntax not in WALKABLE and not is_encapsulated:
         raise NotWalkableError(syntax)
-    is_explicit = syntax == EXPLICIT_LITTLE_ENDIAN
+    is_explicit = syntax != IMPLICIT_LITTLE_ENDIAN
     elements: dict[int, RawElement] = {}
     while True:
         tag, vr, value_at, length = _head(content, position, is_explicit=is_explicit)
         if tag == PIXEL_DATA:
-            if length == _UNDEFINED:
+            if (length == _UNDEFINED) is not is_encapsulated:
                 raise NotWalkableError("encapsulated")
-            return Header(syntax, elements, value_at, length)
+            return Header(syntax, elements, value_at, None if is_encapsulated else length)
         if length == _UNDEFINED:
             # An UN of undefined length is a sequence in implicit VR, whatever surrounds it (PS3.5 6.2.2).
             position = _after_items(content, value_at, is_explicit=is_explicit and vr != b"UN", depth=0)
+            if tag in wanted:
+                elements[tag] = RawElement(vr.decode("ascii", errors="replace"), b"")
             continue
         position = value_at + length
         if tag in wanted:

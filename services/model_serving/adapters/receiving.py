@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
+from pydicom.uid import UID
 
 from model_serving.adapters import part10
-from model_serving.adapters.decoding import Decoding, of_frame, read
+from model_serving.adapters.decoding import IN_THREADS, Decoding, of_frame, read
 from model_serving.adapters.description import describe
 from model_serving.adapters.multipart import Part, Parts
 from model_serving.adapters.part10 import Header, NotWalkableError, RawElement
@@ -19,6 +20,7 @@ from model_serving.domain.assembly import Assembly
 from model_serving.domain.failure import Reason, RunFailedError
 from model_serving.domain.pixels import PixelDescription
 from udcmodel.stack import StackDescriptor, StackFrame, Vector
+from udcmodel.vocabulary import ErrorCategory
 
 _SOP_CLASS: Final = 0x00080016
 _SOP_INSTANCE: Final = 0x00080018
@@ -50,8 +52,13 @@ _PLAIN_DESCRIPTION: Final = frozenset(
         0x20500020,  # Presentation LUT Shape
     }
 )
-_NESTED: Final = {0x00283000: "modality-lut", 0x00283010: "voi-lut", 0x20500010: "presentation-lut"}
-"""Look-up tables are sequences; their images take the way through pydicom."""
+_NESTED: Final = {
+    0x00283000: "modality-lut",
+    0x00283010: "voi-lut",
+    0x20500010: "presentation-lut",
+    0x52009230: "functional-groups",
+}
+"""Sequences that say something about the pixels or their place; their images take the way through pydicom."""
 _WANTED: Final = _PLACE | _PLAIN_DESCRIPTION | frozenset(_NESTED)
 _LONGEST_HEADER: Final = 4 << 20
 
@@ -108,17 +115,18 @@ class StackReceiver:
     def _receive_part(self, part: Part) -> None:
         length = (part.length or 0) - self._stored.nbytes
         if part.length is None or not part10.SHORTEST < length <= _LONGEST_HEADER:
-            self._fall_back("no-length" if part.length is None else "size", part.rest())
+            self._receive_whole("no-length" if part.length is None else "size", part.rest())
             return
         head = bytearray(length)
         part.readinto(memoryview(head))
         try:
             header = part10.walk(head, _WANTED)
             self._refuse_unless_plain(header, length)
+            placed = _placed(header.elements)
         except NotWalkableError as error:
-            self._fall_back(str(error), head + part.rest())
+            self._receive_whole(str(error), head + part.rest())
             return
-        slot = self._assembly.slot_of(_placed(header.elements))
+        slot = self._assembly.slot_of(placed)
         if slot is None:
             return
         part.readinto(self._stored.data.cast("B"))
@@ -128,13 +136,41 @@ class StackReceiver:
         elements = header.elements
         if (header.pixels_at, header.pixels_length) != (length, self._stored.nbytes):
             raise NotWalkableError("trailing")
-        for tag, why in _NESTED.items():
-            if tag in elements:
-                raise NotWalkableError(why)
+        _refuse_unless_flat(elements)
         if (_unsigned(elements, _ROWS), _unsigned(elements, _COLUMNS)) != self._stored.shape:
             raise NotWalkableError("matrix")
-        if _unsigned(elements, _BITS_ALLOCATED) != 16 or _text(elements, _FRAMES) not in {"", "1"}:
+        if _unsigned(elements, _BITS_ALLOCATED) != 16:
             raise NotWalkableError("form")
+
+    def _receive_whole(self, why: str, content: bytearray) -> None:
+        """Receive an image whose pixels could not go straight to their place.
+
+        Most are walked all the same: pydicom would hold the interpreter's lock for a millisecond, which the threads
+        that decode need.
+        """
+        try:
+            header = part10.walk(content, _WANTED, compressed=IN_THREADS.keys())
+            placed = _placed(header.elements)
+            if header.pixels_length is None:
+                _refuse_unless_flat(header.elements)
+                codestream = part10.only_frame(content, header.pixels_at)
+            else:
+                self._refuse_unless_plain(header, len(content) - self._stored.nbytes)
+                codestream = None
+        except NotWalkableError:
+            self._fall_back(why, content)
+            return
+        self._count_fallback(why if codestream is None else UID(header.transfer_syntax).keyword)
+        slot = self._assembly.slot_of(placed)
+        if slot is None:
+            return
+        description = self._described(header.elements)
+        if codestream is None:
+            stored = np.frombuffer(content, np.uint16, offset=header.pixels_at)
+            self._place(slot, stored.reshape(self._stored.shape), description)
+        else:
+            receiver = self._receiver_of(slot, description)
+            self._decoding.frame(header.transfer_syntax, codestream, description, receiver)
 
     def _fall_back(self, why: str, content: bytearray) -> None:
         dataset = read(content)
@@ -165,6 +201,15 @@ class StackReceiver:
         return known
 
 
+def _refuse_unless_flat(elements: Mapping[int, RawElement]) -> None:
+    """Refuse what does not stand in top-level elements alone: look-up tables, and frames with headers of their own."""
+    for tag, why in _NESTED.items():
+        if tag in elements:
+            raise NotWalkableError(why)
+    if _text(elements, _FRAMES) not in {"", "1"}:
+        raise NotWalkableError("form")
+
+
 def _dataset(elements: Mapping[int, RawElement]) -> Dataset:
     return Dataset(
         {
@@ -193,15 +238,22 @@ def _placed(elements: Mapping[int, RawElement]) -> StackFrame:
 
 
 def _placed_by_pydicom(header: Dataset, frame_number: int) -> StackFrame:
-    orientation = tuple(map(float, header.get("ImageOrientationPatient") or ()))
-    spacing = tuple(map(float, header.get("PixelSpacing") or ()))
+    try:
+        position, orientation, spacing = (
+            tuple(map(float, header.get(keyword) or ()))
+            for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+        )
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RunFailedError(
+            Reason.INPUT_UNSUITABLE, "the place of an image cannot be read", category=ErrorCategory.TAG
+        ) from error
     return StackFrame(
         sop_class_uid=str(header.get("SOPClassUID", "")),
         sop_instance_uid=str(header.get("SOPInstanceUID", "")),
         frame_number=frame_number,
         rows=int(header.get("Rows") or 0),
         columns=int(header.get("Columns") or 0),
-        position=_vector(tuple(map(float, header.get("ImagePositionPatient") or ()))),
+        position=_vector(position),
         row_direction=_vector(orientation[:3]),
         column_direction=_vector(orientation[3:]),
         pixel_spacing=(spacing[0], spacing[1]) if len(spacing) == 2 else None,

@@ -110,7 +110,7 @@ class ArchiveResult:
         grant = accepted.grant
         return check_grant(
             grant,
-            device=self.registry.device(grant.device, grant.version),
+            device=self.registry.device_version(grant.device, grant.version),
             attachment=self.registry.attachment(grant.attachment),
             now=self.clock.now(),
         )

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from integration.model_serving.world import World, a_world, add_python_model
 from model_serving.adapters.artefacts import StoredArtefacts
-from model_serving.adapters.registry import ReplicatedRegistry, Secrets
+from model_serving.adapters.secrets import Secrets
 from model_serving.adapters.store import RUNS, SqlRuns
 from model_serving.adapters.triton import TritonBackend
 from model_serving.domain.failure import Consequence, Failed
@@ -28,6 +28,7 @@ from udckit.testing import NatsServer, Triton
 from udckit.topology import provision
 from udcmodel.codec import encode_record, encode_stack
 from udcmodel.grant import registry_key
+from udcmodel.registry import CopiedRegistry
 from udcmodel.vocabulary import ErrorCategory
 from unit.model_serving.contracts import (
     ARCHIVE,
@@ -61,7 +62,7 @@ async def until_fresh(replica: Replica) -> Replica:
 
 
 @pytest.mark.connected
-class TestReplicatedRegistry(RegistryContract):
+class TestCopiedRegistry(RegistryContract):
     @pytest.fixture
     async def replica(self, bus: Bus) -> AsyncIterator[Replica]:
         async with (
@@ -80,13 +81,13 @@ class TestReplicatedRegistry(RegistryContract):
             yield await until_fresh(replica)
 
     @pytest.fixture
-    def registry(self, replica: Replica) -> ReplicatedRegistry:
-        return ReplicatedRegistry(replica)
+    def registry(self, replica: Replica) -> CopiedRegistry:
+        return CopiedRegistry(replica.get)
 
     @pytest.fixture
-    async def stale_registry(self, replica: Replica) -> ReplicatedRegistry:
+    async def stale_registry(self, replica: Replica) -> CopiedRegistry:
         await asyncio.sleep(2.1)  # nobody beats any more
-        return ReplicatedRegistry(replica)
+        return CopiedRegistry(replica.get)
 
 
 class TestStoredArtefacts(ArtefactsContract):

@@ -62,7 +62,7 @@ class Registry:
     attachments: dict[str, AttachmentRecord] = field(default_factory=dict)
     archives: dict[str, ArchiveRecord] = field(default_factory=dict)
 
-    def device(self, device: str, version: str) -> DeviceVersionRecord | None:
+    def device_version(self, device: str, version: str) -> DeviceVersionRecord | None:
         return self.devices.get((device, version))
 
     def attachment(self, attachment: str) -> AttachmentRecord | None:

@@ -66,6 +66,37 @@ async def test_memory_is_used_again_and_holds_nothing_of_the_job_before(pool: Po
         assert not again.array((MIB,), np.uint8).any()
 
 
+async def test_nothing_is_left_beyond_what_the_next_job_asks_for(pool: Pool) -> None:
+    async with pool.leased(4 * MIB) as (memory,):
+        memory.array((4 * MIB,), np.uint8)[:] = 7
+    await scrubbed(pool)
+    async with pool.leased(3 * MIB + 1) as (again,):
+        assert again is memory
+        again.array((3 * MIB + 1,), np.uint8)[:] = 8
+        with pytest.raises(TypeError):
+            again.array((3 * MIB + 2,), np.uint8)
+        assert len(again.view(2, offset=3 * MIB)) == 1
+    await scrubbed(pool)
+    async with pool.leased(4 * MIB) as (again,):
+        assert not again.array((4 * MIB,), np.uint8).any()
+
+
+async def test_private_memory_beyond_what_was_asked_for_takes_no_room() -> None:
+    wanted = 33 * MIB
+    with pooled(private, capacity=64 * MIB) as pool:
+        before = resident_bytes()
+        async with pool.leased(wanted) as (memory,):
+            memory.array((wanted,), np.uint8)[:] = 7
+        await scrubbed(pool)
+        assert memory.size == 48 * MIB
+        assert resident_bytes() - before < wanted + 8 * MIB
+
+
+def resident_bytes() -> int:
+    """Of this process, from proc(5)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 async def test_tainted_memory_is_never_used_again(pool: Pool) -> None:
     async with pool.leased(MIB) as (memory,):
         memory.taint()

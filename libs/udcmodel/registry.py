@@ -1,39 +1,40 @@
-"""The registry as its local copy has it."""
+"""The registry as a service's copy of its bucket has it: where whoever checks a grant looks things up."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from udckit.errors import InternalError
-from udckit.replica import Replica
 from udcmodel.codec import decode_record
 from udcmodel.grant import ArchiveRecord, AttachmentRecord, DeviceVersionRecord, registry_key
 
-R = TypeVar("R", DeviceVersionRecord, AttachmentRecord, ArchiveRecord)
+R = TypeVar("R", ArchiveRecord, AttachmentRecord, DeviceVersionRecord)
 
 
-class ReplicatedRegistry:
-    """Reads records; raises ``StaleReplicaError`` when the copy may not be current.
+class CopiedRegistry:
+    """Records out of a copy.
 
     Args:
-        replica: Copy of the registry bucket.
+        read: Returns what the copy has under a key, or None when there is nothing. It raises while the copy may be
+            old, and so does every call here.
     """
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
+    def __init__(self, read: Callable[[str], bytes | None]) -> None:
+        self._read = read
 
-    def device(self, device: str, version: str) -> DeviceVersionRecord | None:
-        """Return a device version."""
+    def device_version(self, device: str, version: str) -> DeviceVersionRecord | None:
+        """Return the record of a device version, or None when there is none."""
         return self._record(registry_key("version", device, version), DeviceVersionRecord)
 
     def attachment(self, attachment: str) -> AttachmentRecord | None:
-        """Return an attachment."""
+        """Return the record of an attachment, or None when there is none."""
         return self._record(registry_key("attachment", attachment), AttachmentRecord)
 
     def archive(self, archive: str) -> ArchiveRecord | None:
-        """Return an archive."""
+        """Return the record of an archive, or None when there is none."""
         return self._record(registry_key("archive", archive), ArchiveRecord)
 
     def _record(self, key: str, kind: type[R]) -> R | None:
-        content = self._replica.get(key)
+        content = self._read(key)
         if content is None:
             return None
         record = decode_record(content)
