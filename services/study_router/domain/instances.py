@@ -79,12 +79,14 @@ class Header:
     columns: int = 0
     number_of_frames: int = 1
     instance_number: int | None = None
+    acquisition_uid: str = ""
     acquisition_number: int | None = None
     temporal_position: int | None = None
     acquisition_time: str = ""
     b_value: float | None = None
     echo_time: float | None = None
     kvp: float | None = None
+    energy_kev: float | None = None
     kernel: str = ""
     slice_thickness: float | None = None
     contrast_agent: str = ""

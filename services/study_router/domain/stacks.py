@@ -1,7 +1,7 @@
 """Stacks: the unit of image input. A series is split wherever its images do not belong to one stack."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from study_router.domain.instances import Header, InstanceClass
 from study_router.domain.studies import StoredInstance
+from study_router.domain.volumes import volumes_of
 from udcmodel.geometry import Geometry, diagnose
 from udcmodel.ids import derive
 from udcmodel.stack import StackDescriptor, StackFrame
@@ -54,7 +55,7 @@ class Stack:
     """Images that belong together.
 
     Attributes:
-        key: Stable name inside the study.
+        key: Name inside the study, the same in whatever order its images came.
         archive: Archive from which it is taken.
         study_instance_uid: (0020,000D).
         headers: One for each frame, in the order of ``geometry``: along the normal.
@@ -176,7 +177,7 @@ def _stack(
     geometry = diagnose([frame_of(header) for header in headers])
     ordered = tuple(headers[index] for index in geometry.order)
     return Stack(
-        key=str(derive("stack", ordered[0].series_instance_uid, *map(str, _kind(ordered[0])), str(_volume(ordered)))),
+        key=str(derive("stack", ordered[0].series_instance_uid, *_first_name(headers))),
         archive=archive,
         study_instance_uid=study_instance_uid,
         headers=ordered,
@@ -186,14 +187,9 @@ def _stack(
     )
 
 
-def _volume(headers: Sequence[Header]) -> tuple[str, ...]:
-    """Return what tells one volume of a series from another scanned at the same places."""
-    first = headers[0]
-    parts: list[str] = []
-    for read in _VOLUME_KEYS:
-        values = {read(header) for header in headers}
-        parts.append(str(read(first)) if len(values) == 1 else "")
-    return tuple(parts)
+def _first_name(headers: Iterable[Header]) -> tuple[str, str]:
+    uid, frame = min((header.sop_instance_uid, header.frame_number) for header in headers)
+    return uid, str(frame)
 
 
 def _kind(header: Header) -> tuple[Any, ...]:
@@ -208,20 +204,12 @@ def _kind(header: Header) -> tuple[Any, ...]:
         header.b_value,
         header.echo_time,
         header.kvp,
+        header.energy_kev,
         header.kernel,
         header.view_position,
         header.laterality,
         header.stack_id,
     )
-
-
-_VOLUME_KEYS: Final[tuple[Callable[[Header], object], ...]] = (
-    lambda header: header.temporal_position,
-    lambda header: header.acquisition_number,
-    lambda header: header.acquisition_time,
-)
-"""What may tell several volumes of one series apart, tried in this order and only where positions repeat: sequential
-scanners number every slice as an acquisition of its own."""
 
 
 def _split(headers: Sequence[Header]) -> list[list[Header]]:
@@ -235,7 +223,7 @@ def _split(headers: Sequence[Header]) -> list[list[Header]]:
             groups.extend([header] for header in kind)
             continue
         for direction in _by_direction(kind):
-            groups.extend(_by_volume(direction))
+            groups.extend(volumes_of(direction))
     return groups
 
 
@@ -259,23 +247,6 @@ def _is_parallel(one: Header, other: Header) -> bool:
         if max(abs(a - b) for a, b in zip(first, second, strict=True)) > _SAME_DIRECTION:
             return False
     return True
-
-
-def _by_volume(headers: list[Header]) -> list[list[Header]]:
-    if not _repeats(headers):
-        return [headers]
-    for read in _VOLUME_KEYS:
-        volumes: dict[object, list[Header]] = {}
-        for header in headers:
-            volumes.setdefault(read(header), []).append(header)
-        if len(volumes) > 1 and not any(_repeats(volume) for volume in volumes.values()):
-            return list(volumes.values())
-    return [headers]
-
-
-def _repeats(headers: Sequence[Header]) -> bool:
-    geometry = diagnose([frame_of(header) for header in headers])
-    return geometry.repeats > 1 or bool(geometry.duplicates)
 
 
 def exclusion_of(header: Header) -> Exclusion | None:

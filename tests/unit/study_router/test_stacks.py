@@ -72,6 +72,9 @@ def test_a_position_that_really_is_repeated_stays_in_its_stack_to_be_judged() ->
         {"echo_time": 90.0},
         {"b_value": 1000.0},
         {"kvp": 80.0},
+        {"energy_kev": 70.0},
+        {"columns": 256},
+        {"stack_id": "2"},
         {"rows": 256},
         {"image_type": ("ORIGINAL", "PRIMARY", "OTHER")},
         {"frame_of_reference_uid": "9.8"},
@@ -86,6 +89,22 @@ def test_what_differs_in_the_way_it_was_made_is_another_stack(change: dict[str, 
     ]
     stacks = build_stacks(changed, study_instance_uid="1", archives=["hospital"])
     assert [len(stack.headers) for stack in stacks] == [4, 4]
+
+
+def test_phases_told_apart_by_attributes_of_the_acquisition_are_read_from_the_header() -> None:
+    for keyword, values in {
+        "AcquisitionUID": ("2.25.1", "2.25.2"),
+        "AcquisitionDateTime": ("20260301101500", "20260301101545"),
+        "MonoenergeticEnergyEquivalent": (40.0, 70.0),
+    }.items():
+        images = list(render_ct(head(), scan(evenly(4, spacing=5.0)), temporal_positions=2).datasets())
+        for number, image in enumerate(images):
+            del image.TemporalPositionIdentifier, image.AcquisitionTime
+            image.AcquisitionNumber = 1
+            setattr(image, keyword, values[number // 4])
+        stacks = build_stacks(stored(seen(images)), study_instance_uid="1", archives=["hospital"])
+        assert [len(stack.headers) for stack in stacks] == [4, 4], keyword
+        assert len({stack.key for stack in stacks}) == 2
 
 
 def test_the_companions_of_a_routine_study_are_no_input_and_say_why() -> None:
