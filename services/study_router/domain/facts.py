@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from study_router.domain.ages import Age, age_at_study, age_band
 from study_router.domain.instances import Header
-from study_router.domain.stacks import Stack
+from study_router.domain.stacks import SLICES, Stack
 from study_router.domain.studies import Study
 from study_router.domain.work import SubjectFacts
 from udcmodel.ids import digest_of
@@ -49,8 +49,8 @@ _KERNELS: Final[Sequence[tuple[re.Pattern[str], str]]] = (
 )
 """Names of convolution kernels (0018,1210) of the large vendors; the first that matches decides."""
 
-_SLICES: Final = frozenset({"CT", "MR", "PT"})
-"""Modalities whose images are slices: without a position their orientation is not known."""
+GEOMETRY_FACTS: Final = frozenset({"orientation", "slice_spacing_mm", "coverage_mm", "tilt_deg"})
+"""Facts of a stack that come from where its images lie: without positions none of them is known."""
 
 
 def kernel_class(kernel: str) -> str:
@@ -76,14 +76,16 @@ def _fact(raw: str, normalise: Callable[[str], str]) -> Fact | None:
 
 def stack_facts(stack: Stack) -> dict[str, Any]:
     """Return what rules see as ``stack``; unknown facts are absent."""
-    header, geometry = stack.first, stack.geometry
+    header, geometry = stack.common, stack.geometry
+    is_placed = geometry.normal is not None
+    is_view = not is_placed and header.modality not in SLICES
     part, seen_from = body_part(header), view(header)
     known: dict[str, Value | None] = {
         "modality": header.modality.upper() or None,
         "body_part": part.value if part else None,
         "view": seen_from.value if seen_from else None,
         "laterality": header.laterality.upper() or None,
-        "orientation": None if header.modality in _SLICES and not header.position else geometry.orientation.value,
+        "orientation": geometry.orientation.value if is_placed or is_view else None,
         "series_number": header.series_number,
         "description": header.series_description or None,
         "protocol": header.protocol or None,
@@ -93,8 +95,8 @@ def stack_facts(stack: Stack) -> dict[str, Any]:
         "columns": header.columns,
         "slice_thickness_mm": header.slice_thickness,
         "slice_spacing_mm": geometry.spacing_mm,
-        "coverage_mm": geometry.coverage_mm,
-        "tilt_deg": geometry.tilt_deg,
+        "coverage_mm": geometry.coverage_mm if is_placed else None,
+        "tilt_deg": geometry.tilt_deg if is_placed else None,
         "kernel": header.kernel or None,
         "kernel_class": kernel_class(header.kernel) or None,
         "kvp": header.kvp,

@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from study_router.domain.exclusions import Exclusion
 from study_router.domain.facts import kernel_class, stack_facts
 from study_router.domain.instances import Header, InstanceClass, classify
-from study_router.domain.stacks import Exclusion, build_stacks
+from study_router.domain.stacks import build_stacks
 from study_router.domain.studies import StoredInstance
 from udcphantom.ct import Numbering, render_ct
 from udcphantom.geometry import evenly, in_groups, scan
 from udcphantom.heads import head
+from unit.study_router.keyobjects import REJECTED_FOR_QUALITY, rejection_note
 from unit.study_router.phantoms import NOON, seen, stacks_of, stacks_of_phantom, stored
 
 
@@ -203,3 +205,26 @@ def header_of(**fields: str) -> Header:
 def test_an_instance_is_told_by_what_it_is(header: Header, expected: InstanceClass) -> None:
     assert classify(header, is_own=lambda uid: False) is expected  # noqa: ARG005 nothing is ours here
     assert classify(header, is_own=lambda uid: uid == "1.1") is InstanceClass.OWN_RESULT
+
+
+@pytest.mark.parametrize("left_out", ["CurrentRequestedProcedureEvidenceSequence", "ContentSequence"])
+def test_what_a_rejection_note_names_is_read_from_its_evidence_and_from_its_content(left_out: str) -> None:
+    images = list(render_ct(head(), scan(evenly(12, spacing=5.0))).datasets())
+    note = rejection_note(images[:3], title=REJECTED_FOR_QUALITY)
+    delattr(note, left_out)
+    stacks = build_stacks(stored(seen([*images, note])), study_instance_uid="1", archives=["hospital"])
+    assert sorted((str(stack.exclusion), len(stack.headers)) for stack in stacks) == [
+        ("DERIVED_OBJECT", 1),
+        ("None", 9),
+        ("REJECTED", 3),
+    ]
+    [rejected] = [stack for stack in stacks if stack.exclusion is Exclusion.REJECTED]
+    assert {header.sop_instance_uid for header in rejected.headers} == {image.SOPInstanceUID for image in images[:3]}
+    assert rejected.exclusion_why == "Rejected for Quality Reasons, says the note in series 900"
+
+
+def test_a_note_in_one_archive_rejects_the_copies_in_another() -> None:
+    images = list(render_ct(head(), scan(evenly(12, spacing=5.0))).datasets())
+    note = stored(seen([rejection_note(images, title=REJECTED_FOR_QUALITY)]), archive="central")
+    [stack] = build_stacks([*stored(seen(images)), *note], study_instance_uid="1", archives=["hospital"])
+    assert stack.exclusion is Exclusion.REJECTED
