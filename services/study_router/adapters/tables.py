@@ -135,6 +135,18 @@ _DUE: Final = text("due_at IS NOT NULL")
 Index("studies_due", STUDIES.c.due_at, sqlite_where=_DUE, postgresql_where=_DUE)
 Index("studies_by_arrival", STUDIES.c.last_arrival_at)
 
+STUDY_HISTORY: Final = Table(
+    "study_history",
+    METADATA,
+    Column("id", SerialId, primary_key=True),
+    Column("study", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("event", String, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("detail", String, nullable=False),
+)
+Index("study_history_by_study", STUDY_HISTORY.c.study, STUDY_HISTORY.c.id)
+
 LOCATIONS: Final = Table(
     "locations",
     METADATA,

@@ -37,7 +37,10 @@ class Answer:
 
     @property
     def why(self) -> str:
-        """What is unknown, for a sentence: without an absent fact it is arithmetic, as an index beyond the end."""
+        """What is unknown, for a sentence; empty where the rule is decided."""
+        if self.truth is not Truth.UNKNOWN:
+            return ""
+        # Types were checked: without an absent fact it is arithmetic, such as an index beyond the end.
         return ", ".join(self.unknown) or "the value"
 
 

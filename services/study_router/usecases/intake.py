@@ -12,7 +12,17 @@ from study_router.domain.instances import InstanceClass, classify, is_rejection_
 from study_router.domain.jobs import Event
 from study_router.domain.registry import Archive
 from study_router.domain.rejections import rejections
-from study_router.domain.studies import TWO_PATIENTS, Patient, SeenInstance, StoredInstance, Study, StudyState, Touched
+from study_router.domain.studies import (
+    TWO_PATIENTS,
+    Patient,
+    SeenInstance,
+    StoredInstance,
+    Study,
+    StudyEntry,
+    StudyEvent,
+    StudyState,
+    Touched,
+)
 from study_router.domain.work import Ending
 from study_router.ports import ArchiveConnector, Arrival, BeginTrace, Connectors, Store, Transaction
 from study_router.usecases.moving import move
@@ -370,6 +380,11 @@ class IndexSeries:
         for name in transaction.jobs.unfinished_of(study.study):
             job = transaction.jobs.lock(name)
             move(transaction, job, Event.CANCEL, now=now, ending=ending)
+        detail = "two patients share the StudyInstanceUID"
+        transaction.studies.note(
+            study.study,
+            StudyEntry(at=now, event=StudyEvent.QUARANTINED, revision=study.revision, detail=detail),
+        )
         transaction.announce(
             StudyQuarantined(
                 study=study.study,
@@ -395,6 +410,9 @@ class IndexSeries:
         )
         if study.state is StudyState.CLOSED:
             changed = replace(changed, revision=study.revision + 1, trace=self.begin_trace(study.trace))
+            transaction.studies.note(
+                study.study, StudyEntry(at=now, event=StudyEvent.REVISED, revision=changed.revision, detail=reason)
+            )
             transaction.announce(
                 StudyRevised(
                     study=study.study,
