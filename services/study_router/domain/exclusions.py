@@ -38,6 +38,11 @@ _BOLUS: Final = re.compile(
     r"monitoring|bolus|smart ?prep|sure ?start|tracker|болюс|мониторинг", re.IGNORECASE | re.UNICODE
 )
 _DOSE: Final = re.compile(r"dose (report|info)|patient protocol|screen ?save|отч[её]т о дозе|доза", re.IGNORECASE)
+_LOCALIZER: Final = re.compile(
+    r"\b(scout|topogra|surview|scanogra|localiz|локала?йз|топограм|сканограм|скаут)", re.IGNORECASE
+)
+_REFORMAT: Final = re.compile(r"\b(mpr|mip|minip|vrt|cpr|curved|мпр)\b|реформат", re.IGNORECASE)
+"""Believed of derived images only: a scanner that makes thin slices for them says so in the name of the slices."""
 _SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 
 
@@ -47,11 +52,11 @@ def exclusion_of(header: Header) -> Exclusion | None:
     text = f"{header.series_description} {header.protocol}"
     if header.rows == 0 or header.columns == 0:
         return Exclusion.NO_PIXELS
-    if kinds & {"LOCALIZER", "SCOUT"}:
+    if kinds & {"LOCALIZER", "SCOUT"} or _LOCALIZER.search(header.series_description):
         return Exclusion.LOCALIZER
     if kinds & {"SCREEN SAVE", "DOSE", "DOSE_INFO"} or _DOSE.search(text):
         return Exclusion.DOSE
-    if kinds & _REFORMATS:
+    if kinds & _REFORMATS or ("DERIVED" in kinds and _REFORMAT.search(header.series_description)):
         return Exclusion.REFORMATTED
     if "SECONDARY" in kinds or header.sop_class_uid.startswith(_SECONDARY_CAPTURE):
         return Exclusion.SECONDARY

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from study_router.domain.exclusions import Exclusion
-from study_router.domain.facts import kernel_class, stack_facts
+from study_router.domain.facts import kernel_class, snapshot_facts, stack_facts
 from study_router.domain.instances import Header, InstanceClass, classify
 from study_router.domain.stacks import build_stacks
 from study_router.domain.studies import StoredInstance
@@ -15,6 +15,7 @@ from udcphantom.geometry import evenly, in_groups, scan
 from udcphantom.heads import head
 from unit.study_router.keyobjects import REJECTED_FOR_QUALITY, rejection_note
 from unit.study_router.phantoms import NOON, seen, stacks_of, stacks_of_phantom, stored
+from unit.study_router.test_matching import study_of
 
 
 def test_slices_in_any_order_become_one_stack_along_the_normal() -> None:
@@ -151,6 +152,55 @@ def test_the_orientation_of_a_slice_without_position_is_unknown() -> None:
     instance = StoredInstance(archive="hospital", instance_class=InstanceClass.SOURCE, header=header, arrived_at=NOON)
     [stack] = build_stacks([instance], study_instance_uid="1", archives=["hospital"])
     assert "orientation" not in stack_facts(stack)
+
+
+@pytest.mark.parametrize(
+    ("sent", "known"),
+    [
+        (None, None),
+        ("", None),
+        ("-", None),
+        ("N/A", None),
+        ("не указано", None),
+        ("NONE", False),
+        ("No", False),
+        ("non-contrast", False),
+        ("w/o contrast", False),
+        ("Без контраста", False),
+        ("БЕЗ  КУ", False),
+        ("натив", False),
+        ("Омнипак 350", True),
+        ("Ultravist 370 80 ml", True),
+        ("CONTRAST", True),
+        ("NOVOPAQUE", True),
+    ],
+)
+def test_contrast_is_what_somebody_stated_and_otherwise_unknown(sent: str | None, known: bool | None) -> None:
+    images = list(render_ct(head(), scan(evenly(2, spacing=5.0))).datasets())
+    for image in images:
+        if sent is not None:
+            image.ContrastBolusAgent = sent
+    [stack] = build_stacks(stored(seen(images)), study_instance_uid="1", archives=["hospital"])
+    assert stack_facts(stack).get("has_contrast") is known
+
+
+def test_what_was_not_taken_as_sent_is_kept_with_what_was_sent_and_where_it_stood() -> None:
+    images = list(render_ct(head(), scan(evenly(2, spacing=5.0))).datasets())
+    for image in images:
+        image.BodyPartExamined, image.ConvolutionKernel = "THORAX", ""
+        image.SeriesDescription, image.ContrastBolusAgent = "Голова кость 1.0", "нет"
+    stacks = build_stacks(stored(seen(images)), study_instance_uid="1", archives=["hospital"])
+    [kept] = snapshot_facts(study_of("axial"), stacks)["stacks"]
+    assert kept["readings"] == {
+        "body_part": {"raw": "THORAX", "value": "CHEST", "source": "header"},
+        "kernel_class": {"raw": "Голова кость 1.0", "value": "BONE", "source": "series description"},
+        "has_contrast": {"raw": "нет", "value": False, "source": "header"},
+    }
+    assert {name: kept["facts"][name] for name in kept["readings"]} == {
+        "body_part": "CHEST",
+        "kernel_class": "BONE",
+        "has_contrast": False,
+    }
 
 
 @pytest.mark.parametrize(
