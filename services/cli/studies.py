@@ -97,6 +97,16 @@ def show(study: StudyName, *, json: Json = False) -> None:
     )
 
 
+def _print_state(study: pb.Study) -> None:
+    state = output.word(pb.StudyState.Name(study.state), "STUDY_STATE_").lower()
+    is_open = study.state == pb.STUDY_STATE_OPEN
+    advice = ": what follows may change until it is closed; see udc study complete" if is_open else ""
+    output.console.print(f"study {study.study_instance_uid}: {state}, revision {study.revision}{advice}")
+    for entry in study.history:
+        if entry.event in {"QUARANTINED", "RELEASED"}:
+            output.console.print(f"  {entry.event.lower()} {output.when(entry.at)}: {entry.detail}")
+
+
 @app.command()
 def explain(study: StudyName, *, json: Json = False) -> None:
     """Say for every attachment why the study was or was not sent."""
@@ -104,6 +114,9 @@ def explain(study: StudyName, *, json: Json = False) -> None:
     if json:
         output.as_json(answer)
         return
+    _print_state(answer.study)
+    if not answer.explanations:
+        output.console.print("no device is attached: nothing decides about studies; see udc attach")
     for item in answer.explanations:
         output.console.print(f"{item.device} {item.version}: {item.decision}", style="bold")
         output.table(

@@ -22,6 +22,10 @@ async def timeline_of(services: Services, study: str) -> list[tuple[str, str, st
         (found.first_seen_at.seconds, found.first_seen_at.nanos, "study-router", "first instance seen"),
         (found.last_arrival_at.seconds, found.last_arrival_at.nanos, "study-router", "last instance seen"),
     ]
+    for happened in found.history:
+        event = happened.event.lower().replace("_", " ")
+        text = f"study {event}, revision {happened.revision}: {happened.detail}"
+        entries.append((happened.at.seconds, happened.at.nanos, "study-router", text))
     for item in found.outcomes:
         if not item.job:
             text = f"{item.device}: {output.outcome(item.outcome)} {item.detail or item.reason}"

@@ -10,7 +10,7 @@ from study_router.domain.backfills import Backfill
 from study_router.domain.queue import Waiting
 from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Archive, Attachment, DeviceVersion
-from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, Touched
+from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, StudyEntry, Touched
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
 from udckit.errors import Fact
 from udcmodel.stack import StackDescriptor
@@ -161,6 +161,12 @@ class Studies(Protocol):
 
     def due(self, now: datetime, *, limit: int) -> Sequence[str]:
         """Return studies that have to be looked at."""
+
+    def note(self, study: str, entry: StudyEntry) -> None:
+        """Add to the history of a study."""
+
+    def history(self, study: str) -> Sequence[StudyEntry]:
+        """Return the history of a study, oldest first."""
 
     def touched_since(self, since: datetime, *, after: str, limit: int) -> Sequence[str]:
         """Return studies in which a source instance arrived since then, in the order of their ids, page by page."""

@@ -62,8 +62,8 @@ async def measure(conditions: Conditions) -> list[Row]:
             settings=[
                 f"{count} head CT of {SLICES} × {MATRIX}², one every {EVERY_S:g} s, two slots; the whole region, its"
                 " archive and its inference server on this machine",
-                f"from the end of the quiet time ({TIMES.input_quiet_s:g} s after Job.input_ready_at, the last arrival)"
-                " to JobInferred.inference_started_at",
+                f"from Job.input_ready_at, the end of the quiet time of {TIMES.input_quiet_s:g} s, to"
+                " JobInferred.inference_started_at",
                 "a study before them, for which the model was loaded, is left out",
             ],
             figures=[
@@ -118,7 +118,7 @@ async def _run(folder: Path, studies: Sequence[Study]) -> Sequence[_Moments]:
     begun = _begun(region.state / Service.MODEL_SERVING / "data.db", jobs)
     return [
         _Moments(
-            ready=_seconds(job.input_ready_at) + TIMES.input_quiet_s,
+            ready=_seconds(job.input_ready_at),
             made=_seconds(job.created_at),
             dispatched=_seconds(job.dispatched_at),
             begun=begun[job.job],

@@ -28,6 +28,7 @@ SHARED = ("first-patient", "second-patient")
 IMAGES = job_pb2.ERROR_CATEGORY_IMAGES
 NUMBER_OF_IMAGES = job_pb2.ERROR_CATEGORY_NUMBER_OF_IMAGES
 SERIES = job_pb2.ERROR_CATEGORY_SERIES
+TAG = job_pb2.ERROR_CATEGORY_TAG
 
 UNUSABLE = {
     "short-pixels": (IMAGES, "an image has 7192 bytes of pixels; its header describes 8192"),
@@ -38,6 +39,7 @@ UNUSABLE = {
     "thirty-two-bits": (IMAGES, "an image has 8192 bytes of pixels; its header describes 16384"),
     "gap": (NUMBER_OF_IMAGES, "frames are missing in 1 places: neighbours are up to 16.00 mm apart"),
     "repeated-position": (SERIES, "1 of 20 positions have more than one frame"),
+    "no-geometry": (TAG, "none of 20 images has Image Position and Orientation (Patient)"),
     "unmarked-times": (SERIES, "40 frames share 20 positions, most of them 2 times"),
 }
 """Studies that the device is for, whose images it cannot use: category and sentence."""
@@ -48,7 +50,6 @@ NOT_MEANT = {
     "child": ("PURPOSE", "The device is registered for adults."),
     "wrong-part": ("NO_INPUT", "series 2 (CT, CHEST, 20 images): not selected"),
     "no-part": ("NO_INPUT", "series 2 (CT, no body part, 20 images): stack.body_part is unknown"),
-    "no-geometry": ("NO_INPUT", "series 2 (CT, HEAD, 1 images): stack.orientation is unknown"),
 }
 """Studies that the device is not for: reason and sentence."""
 

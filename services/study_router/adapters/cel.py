@@ -21,14 +21,22 @@ _EVALUATION_ERRORS = (LookupError, TypeError, ValueError, RuntimeError, Arithmet
 
 
 @dataclass(frozen=True, slots=True)
+class CelPart:
+    """One of the parts that must all hold, and the facts that it asks for."""
+
+    source: str
+    program: cel.Program
+    asks_for: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CelCondition:
     """``matching.Condition`` in CEL."""
 
     source: str
     program: cel.Program
     scope: Scope
-    asks_for: tuple[str, ...]
-    parts: tuple[tuple[str, cel.Program], ...]
+    parts: tuple[CelPart, ...]
 
     def of(self, facts: Mapping[str, Any]) -> Answer:
         """Return what the rule is."""
@@ -36,12 +44,14 @@ class CelCondition:
             value = self.program.execute(dict(facts))
         except _EVALUATION_ERRORS:
             known = facts[self.scope.value]
-            absent = [f"{self.scope.value}.{name}" for name in self.asks_for if name not in known]
-            # Its types were checked: without an absent fact it is arithmetic, such as an index beyond the end.
-            return Answer(Truth.UNKNOWN, ", ".join(absent) or "the value")
+            undecided = [part for part in self.parts if _value(part.program, facts) is None]
+            absent = {name: None for part in undecided for name in part.asks_for if name not in known}
+            return Answer(Truth.UNKNOWN, tuple(f"{self.scope.value}.{name}" for name in absent))
         if value is True:
             return Answer(Truth.TRUE)
-        return Answer(Truth.FALSE, failing=tuple(source for source, part in self.parts if _is_false(part, facts)))
+        return Answer(
+            Truth.FALSE, failing=tuple(part.source for part in self.parts if _value(part.program, facts) is False)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +76,11 @@ class CelCompiler:
         checked = check_rule(expression, scope=scope, name=name)
         if checked.type != BOOL:
             raise RuleError(f"{name}: position 1: the rule must be bool, not {checked.type}")
-        parts = tuple((part, _compiled(part, name)) for part in conjuncts(expression))
-        return CelCondition(expression, _compiled(expression, name), scope, checked.facts, parts)
+        parts = tuple(
+            CelPart(part, _compiled(part, name), check_rule(part, scope=scope, name=name).facts)
+            for part in conjuncts(expression)
+        )
+        return CelCondition(expression, _compiled(expression, name), scope, parts)
 
     def preference(self, expression: str, *, scope: Scope, name: str) -> Preference:
         """Compile a rule that must be a number."""
@@ -77,11 +90,12 @@ class CelCompiler:
         return CelPreference(_compiled(expression, name))
 
 
-def _is_false(part: cel.Program, facts: Mapping[str, Any]) -> bool:
+def _value(part: cel.Program, facts: Mapping[str, Any]) -> bool | None:
+    """Return what a part is; None where that is unknown."""
     try:
-        return part.execute(dict(facts)) is False
+        return part.execute(dict(facts)) is True
     except _EVALUATION_ERRORS:
-        return False
+        return None
 
 
 def _compiled(expression: str, name: str) -> cel.Program:

@@ -53,7 +53,10 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
     ) -> studies_pb2.ExplainStudyResponse:
         """Say for every attachment why."""
         explanations = await self.explain(request.study)
-        return studies_pb2.ExplainStudyResponse(explanations=map(explanation_to_proto, explanations))
+        return studies_pb2.ExplainStudyResponse(
+            explanations=map(explanation_to_proto, explanations),
+            study=study_to_proto(await self.studies.one(request.study)),
+        )
 
     async def CompleteStudy(
         self, request: studies_pb2.CompleteStudyRequest, context: Any

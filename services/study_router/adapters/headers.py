@@ -1,8 +1,21 @@
 """From DICOM JSON (PS3.18 annex F) to what is kept of a header. What is malformed is absent, never an error."""
 
-from study_router.adapters.dicom_json import Json, directions, first_item, integer, number, pair, text, texts, vector
+from collections.abc import Iterator
+
+from study_router.adapters.dicom_json import (
+    Json,
+    directions,
+    first_item,
+    integer,
+    items,
+    number,
+    pair,
+    text,
+    texts,
+    vector,
+)
 from study_router.adapters.functional_groups import frames_of, region_of, shared_frame
-from study_router.domain.instances import Header
+from study_router.domain.instances import Header, is_rejection_note
 from study_router.domain.studies import Patient, SeenInstance
 
 
@@ -33,8 +46,9 @@ def patient_of(dataset: Json) -> Patient:
 
 def _header(dataset: Json, *, series: str, sop: str) -> Header:
     row, column = directions(dataset, "00200037")
+    sop_class, title = text(dataset, "00080016"), text(first_item(dataset, "0040A043"), "00080100")
     header = Header(
-        sop_class_uid=text(dataset, "00080016"),
+        sop_class_uid=sop_class,
         sop_instance_uid=sop,
         series_instance_uid=series,
         modality=text(dataset, "00080060"),
@@ -46,7 +60,8 @@ def _header(dataset: Json, *, series: str, sop: str) -> Header:
         manufacturer=text(dataset, "00080070"),
         model=text(dataset, "00081090"),
         station=text(dataset, "00081010"),
-        document_title=text(first_item(dataset, "0040A043"), "00080100"),
+        document_title=title,
+        rejects=_references(dataset) if is_rejection_note(sop_class, title) else (),
         frame_of_reference_uid=text(dataset, "00200052"),
         position=vector(dataset, "00200032"),
         row_direction=row,
@@ -57,12 +72,14 @@ def _header(dataset: Json, *, series: str, sop: str) -> Header:
         columns=integer(dataset, "00280011") or 0,
         number_of_frames=integer(dataset, "00280008") or 1,
         instance_number=integer(dataset, "00200013"),
+        acquisition_uid=text(dataset, "00080017"),
         acquisition_number=integer(dataset, "00200012"),
         temporal_position=integer(dataset, "00200100"),
-        acquisition_time=text(dataset, "00080032"),
+        acquisition_time=text(dataset, "00080032") or text(dataset, "0008002A"),
         b_value=number(dataset, "00189087"),
         echo_time=number(dataset, "00180081"),
         kvp=number(dataset, "00180060"),
+        energy_kev=number(dataset, "0018937C"),
         kernel="\\".join(texts(dataset, "00181210")),
         slice_thickness=number(dataset, "00180050"),
         contrast_agent=text(dataset, "00180010"),
@@ -75,3 +92,21 @@ def _header(dataset: Json, *, series: str, sop: str) -> Header:
         frames=frames_of(dataset),
     )
     return shared_frame(dataset).over(header)
+
+
+def _references(dataset: Json) -> tuple[str, ...]:
+    """Return every instance that a key object names (PS3.3 C.17.6): its evidence should list all of its content."""
+    evidence = [
+        series
+        for sequence in ("0040A375", "0040A385")
+        for study in items(dataset, sequence)
+        for series in items(study, "00081115")
+    ]
+    holders = [*evidence, *_content(dataset)]
+    return tuple(sorted({text(item, "00081155") for holder in holders for item in items(holder, "00081199")} - {""}))
+
+
+def _content(dataset: Json) -> Iterator[Json]:
+    for item in items(dataset, "0040A730"):
+        yield item
+        yield from _content(item)

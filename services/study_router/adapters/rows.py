@@ -15,7 +15,7 @@ from udcmodel.vocabulary import ErrorCategory, InputKind, Mode
 _CHUNK: Final = 500
 _DEFAULTS: Final = {field.name: field.default for field in fields(Header)}
 _FRAME_DEFAULTS: Final = {field.name: field.default for field in fields(Frame)}
-_TUPLES: Final = frozenset({"image_type", "position", "row_direction", "column_direction", "pixel_spacing"})
+_TUPLES: Final = frozenset({"image_type", "rejects", "position", "row_direction", "column_direction", "pixel_spacing"})
 
 
 def grant_to_json(grant: Grant) -> dict[str, Any]:

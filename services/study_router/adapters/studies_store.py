@@ -13,9 +13,10 @@ from study_router.adapters.tables import (
     OWN_OBJECTS,
     SNAPSHOTS,
     STUDIES,
+    STUDY_HISTORY,
 )
 from study_router.domain.instances import InstanceClass
-from study_router.domain.studies import Patient, StoredInstance, Study, StudyState
+from study_router.domain.studies import Patient, StoredInstance, Study, StudyEntry, StudyEvent, StudyState
 from study_router.ports import Snapshot
 from udckit.database import insert
 from udckit.errors import NotFoundError
@@ -61,6 +62,23 @@ class SqlStudies:
     def save(self, study: Study) -> None:
         """Store what changed."""
         self._connection.execute(update(STUDIES).where(STUDIES.c.study == study.study).values(**_values(study)))
+
+    def note(self, study: str, entry: StudyEntry) -> None:
+        """Add to the history of a study."""
+        self._connection.execute(
+            STUDY_HISTORY.insert().values(
+                study=study, at=entry.at, event=entry.event.value, revision=entry.revision, detail=entry.detail
+            )
+        )
+
+    def history(self, study: str) -> Sequence[StudyEntry]:
+        """Return the history of a study, oldest first."""
+        rows = self._connection.execute(
+            select(STUDY_HISTORY).where(STUDY_HISTORY.c.study == study).order_by(STUDY_HISTORY.c.id)
+        )
+        return [
+            StudyEntry(at=row.at, event=StudyEvent(row.event), revision=row.revision, detail=row.detail) for row in rows
+        ]
 
     def due(self, now: datetime, *, limit: int) -> Sequence[str]:
         """Return studies that have to be looked at."""

@@ -137,6 +137,18 @@ _NOT_CLOSED: Final = text("state <> 'CLOSED'")
 Index("studies_not_closed", STUDIES.c.state, sqlite_where=_NOT_CLOSED, postgresql_where=_NOT_CLOSED)
 Index("studies_by_arrival", STUDIES.c.last_arrival_at)
 
+STUDY_HISTORY: Final = Table(
+    "study_history",
+    METADATA,
+    Column("id", SerialId, primary_key=True),
+    Column("study", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("event", String, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("detail", String, nullable=False),
+)
+Index("study_history_by_study", STUDY_HISTORY.c.study, STUDY_HISTORY.c.id)
+
 LOCATIONS: Final = Table(
     "locations",
     METADATA,

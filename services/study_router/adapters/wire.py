@@ -109,6 +109,12 @@ def study_to_proto(report: StudyReport) -> studies_pb2.Study:
         outcomes=[_outcome(outcome) for outcome in report.outcomes],
         trace_id=study.trace.split("-")[1] if study.trace else "",
         reason=study.reason,
+        history=[
+            studies_pb2.StudyEntry(
+                at=codec.timestamp(entry.at), event=entry.event.value, revision=entry.revision, detail=entry.detail
+            )
+            for entry in report.history
+        ],
     )
 
 

@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from study_router.domain.ages import Age, age_at_study, age_band
 from study_router.domain.instances import Header
-from study_router.domain.stacks import Stack
+from study_router.domain.stacks import SLICES, Stack
 from study_router.domain.studies import Study
 from study_router.domain.work import SubjectFacts
 from udcmodel.ids import digest_of
@@ -22,7 +22,7 @@ class Fact:
     """One fact: as sent, as understood, and where it comes from."""
 
     raw: str
-    value: str
+    value: str | bool
     source: str = "header"
 
 
@@ -49,14 +49,62 @@ _KERNELS: Final[Sequence[tuple[re.Pattern[str], str]]] = (
 )
 """Names of convolution kernels (0018,1210) of the large vendors; the first that matches decides."""
 
-_SLICES: Final = frozenset({"CT", "MR", "PT"})
-"""Modalities whose images are slices: without a position their orientation is not known."""
+GEOMETRY_FACTS: Final = frozenset({"orientation", "slice_spacing_mm", "coverage_mm", "tilt_deg"})
+"""Facts of a stack that come from where its images lie: without positions none of them is known."""
+
+
+_KERNELS_IN_WORDS: Final[Mapping[str, re.Pattern[str]]] = {
+    "LUNG": re.compile(r"\blung|л[её]гочн", re.IGNORECASE),
+    "BONE": re.compile(r"\bbone|костн|\bкости?\b|\bкость\b", re.IGNORECASE),
+    "SOFT": re.compile(r"\bsoft|\bstandard|мягк|\bстандарт", re.IGNORECASE),
+}
+"""What departments call the kernels of a scanner that does not send their names."""
+
+_NO_AGENT: Final = re.compile(
+    r"NO|NONE|NO CONTRAST|NON[- ]?CONTRAST|NATIVE|WITHOUT( CONTRAST)?|W/O( CONTRAST)?|"
+    r"НЕТ|НАТИВ(НО|НАЯ|НОЕ)?|БЕЗ (КОНТРАСТА|КОНТРАСТИРОВАНИЯ|КОНТРАСТНОГО УСИЛЕНИЯ|КУ)"
+)
+_NO_STATEMENT: Final = re.compile(r"[-?.]+|N/?A|UNKNOWN|НЕИЗВЕСТНО|НЕ УКАЗАНО")
 
 
 def kernel_class(kernel: str) -> str:
     """Return ``SOFT``, ``BONE`` or ``LUNG``; empty for a kernel that is not known."""
     name = kernel.strip().upper().split("\\", maxsplit=1)[0]
     return next((label for pattern, label in _KERNELS if pattern.search(name)), "") if name else ""
+
+
+def kernel(header: Header) -> Fact | None:
+    """Return the class of the Convolution Kernel (0018,1210); where that says nothing, what the series is called."""
+    of_kernel = kernel_class(header.kernel)
+    if of_kernel:
+        return Fact(header.kernel, of_kernel)
+    said = [label for label, words in _KERNELS_IN_WORDS.items() if words.search(header.series_description)]
+    return Fact(header.series_description, said[0], source="series description") if len(said) == 1 else None
+
+
+def contrast(header: Header) -> Fact | None:
+    """Return whether a contrast medium was given, by Contrast/Bolus Agent (0018,0010).
+
+    By the letter of the standard neither an absent nor an empty attribute is a statement: it is of Type 2 in a module
+    (PS3.3 C.7.6.4) that is required only if contrast was used. Empty would mean "used, agent unknown", and absent "not
+    used"; but scanners write it empty into every image, and people who give contrast do not enter it. Both leave the
+    fact unknown. What is written there instead of an agent, as NONE or БЕЗ КОНТРАСТА, does say that none was given.
+    """
+    text = " ".join(header.contrast_agent.upper().split())
+    if not text or _NO_STATEMENT.fullmatch(text):
+        return None
+    return Fact(header.contrast_agent, _NO_AGENT.fullmatch(text) is None)
+
+
+def readings(header: Header) -> Mapping[str, Fact]:
+    """Return the facts of a stack that are not taken as they were sent, by name."""
+    read = {
+        "body_part": body_part(header),
+        "view": view(header),
+        "kernel_class": kernel(header),
+        "has_contrast": contrast(header),
+    }
+    return {name: fact for name, fact in read.items() if fact is not None}
 
 
 def body_part(header: Header) -> Fact | None:
@@ -76,14 +124,13 @@ def _fact(raw: str, normalise: Callable[[str], str]) -> Fact | None:
 
 def stack_facts(stack: Stack) -> dict[str, Any]:
     """Return what rules see as ``stack``; unknown facts are absent."""
-    header, geometry = stack.first, stack.geometry
-    part, seen_from = body_part(header), view(header)
+    header, geometry = stack.common, stack.geometry
+    is_placed = geometry.normal is not None
+    is_view = not is_placed and header.modality not in SLICES
     known: dict[str, Value | None] = {
         "modality": header.modality.upper() or None,
-        "body_part": part.value if part else None,
-        "view": seen_from.value if seen_from else None,
         "laterality": header.laterality.upper() or None,
-        "orientation": None if header.modality in _SLICES and not header.position else geometry.orientation.value,
+        "orientation": geometry.orientation.value if is_placed or is_view else None,
         "series_number": header.series_number,
         "description": header.series_description or None,
         "protocol": header.protocol or None,
@@ -93,20 +140,19 @@ def stack_facts(stack: Stack) -> dict[str, Any]:
         "columns": header.columns,
         "slice_thickness_mm": header.slice_thickness,
         "slice_spacing_mm": geometry.spacing_mm,
-        "coverage_mm": geometry.coverage_mm,
-        "tilt_deg": geometry.tilt_deg,
+        "coverage_mm": geometry.coverage_mm if is_placed else None,
+        "tilt_deg": geometry.tilt_deg if is_placed else None,
         "kernel": header.kernel or None,
-        "kernel_class": kernel_class(header.kernel) or None,
         "kvp": header.kvp,
         "echo_time_ms": header.echo_time,
         "b_value": header.b_value,
-        "has_contrast": bool(header.contrast_agent) if header.contrast_agent else None,
         "manufacturer": header.manufacturer or None,
         "model": header.model or None,
         "photometric": header.photometric or None,
         "presentation_intent": header.presentation_intent or None,
     }
-    return {name: value for name, value in known.items() if value is not None}
+    read = {name: fact.value for name, fact in readings(header).items()}
+    return {name: value for name, value in known.items() if value is not None} | read
 
 
 def study_age(study: Study) -> Age:
@@ -144,7 +190,9 @@ def snapshot_facts(study: Study, stacks: Sequence[Stack]) -> dict[str, Any]:
                 "series_instance_uid": stack.series_instance_uid,
                 "archive": stack.archive,
                 "excluded": stack.exclusion.value if stack.exclusion else "",
+                "excluded_why": stack.exclusion_why,
                 "facts": stack_facts(stack),
+                "readings": {name: asdict(fact) for name, fact in readings(stack.common).items()},
             }
             for stack in stacks
         ],

@@ -1,6 +1,6 @@
 """What an instance in the archive is to us, decided when it arrives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum, unique
 from typing import Final
@@ -54,7 +54,7 @@ class Header:
     """What is kept of an instance's header. Absent attributes are None or empty; values are as sent, stripped.
 
     Patient identity is not part of it: it belongs to the study. Of a multi-frame image it holds what all frames share;
-    ``frames`` holds what differs, one for each frame.
+    ``frames`` holds what differs, one for each frame. ``rejects`` holds the instances that a rejection note names.
     """
 
     sop_class_uid: str
@@ -70,6 +70,7 @@ class Header:
     model: str = ""
     station: str = ""
     document_title: str = ""
+    rejects: tuple[str, ...] = ()
     frame_of_reference_uid: str = ""
     position: Vector | None = None
     row_direction: Vector | None = None
@@ -79,12 +80,14 @@ class Header:
     columns: int = 0
     number_of_frames: int = 1
     instance_number: int | None = None
+    acquisition_uid: str = ""
     acquisition_number: int | None = None
     temporal_position: int | None = None
     acquisition_time: str = ""
     b_value: float | None = None
     echo_time: float | None = None
     kvp: float | None = None
+    energy_kev: float | None = None
     kernel: str = ""
     slice_thickness: float | None = None
     contrast_agent: str = ""
@@ -125,8 +128,18 @@ SEGMENTATION_CLASSES: Final = frozenset(
 
 DERIVED_MODALITIES: Final = frozenset({"SR", "SEG", "PR", "KO", "RTSTRUCT", "DOC"})
 
-REJECTION_TITLES: Final = frozenset({"113001", "113037", "113038", "113039"})
-"""Rejected for Quality, for Patient Safety, Incorrect Worklist Entry, Data Retention Expired (PS3.16 CID 7011)."""
+REJECTION_TITLES: Final[Mapping[str, str]] = {
+    "113001": "Rejected for Quality Reasons",
+    "113037": "Rejected for Patient Safety Reasons",
+    "113038": "Incorrect Modality Worklist Entry",
+    "113039": "Data Retention Policy Expired",
+}
+"""Titles of key objects that reject what they name (PS3.16 CID 7011)."""
+
+
+def is_rejection_note(sop_class_uid: str, document_title: str) -> bool:
+    """Say whether an object rejects what it names (IHE IOCM)."""
+    return sop_class_uid == KEY_OBJECT_SELECTION and document_title in REJECTION_TITLES
 
 
 def classify(header: Header, *, is_own: Callable[[str], bool]) -> InstanceClass:
@@ -138,7 +151,7 @@ def classify(header: Header, *, is_own: Callable[[str], bool]) -> InstanceClass:
     """
     if is_own(header.sop_instance_uid):
         return InstanceClass.OWN_RESULT
-    if header.sop_class_uid == KEY_OBJECT_SELECTION and header.document_title in REJECTION_TITLES:
+    if is_rejection_note(header.sop_class_uid, header.document_title):
         return InstanceClass.REJECTION_NOTE
     is_derived = (
         header.sop_class_uid.startswith((STRUCTURED_REPORT_ROOT, PRESENTATION_STATE_ROOT))

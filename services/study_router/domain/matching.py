@@ -6,11 +6,13 @@ from datetime import datetime
 from enum import StrEnum, unique
 from typing import Any, Final, Protocol, assert_never
 
-from study_router.domain.facts import stack_facts
-from study_router.domain.stacks import Exclusion, Stack
+from study_router.domain.exclusions import Exclusion
+from study_router.domain.facts import GEOMETRY_FACTS, stack_facts
+from study_router.domain.stacks import Stack
 from study_router.domain.work import Ending
-from udcmodel.geometry import GeometryPolicy, Objection, objections
+from udcmodel.geometry import GeometryPolicy, GeometryReason, Objection, Orientation, objections
 from udcmodel.manifest import GeometrySpec, ImageInput, Manifest
+from udcmodel.vocabulary import ErrorCategory
 
 _NAMED: Final = 3
 """How many reasons are told where no stack can be an input; the explanation has all."""
@@ -27,11 +29,19 @@ class Truth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a rule is for given facts; ``why`` names what is unknown, ``failing`` the parts that are false."""
+    """What a rule is: ``unknown`` names the facts that are absent, ``failing`` the parts that are false."""
 
     truth: Truth
-    why: str = ""
+    unknown: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """What is unknown, for a sentence; empty where the rule is decided."""
+        if self.truth is not Truth.UNKNOWN:
+            return ""
+        # Types were checked: without an absent fact it is arithmetic, such as an index beyond the end.
+        return ", ".join(self.unknown) or "the value"
 
 
 @unique
@@ -231,19 +241,10 @@ def _pick(
     item: CompiledInput, stacks: Sequence[Stack], notes: list[str]
 ) -> tuple[list[Chosen], datetime] | NotEligible | Insufficient:
     name = item.spec.name
-    candidates: list[Stack] = []
-    for stack in stacks:
-        label = f"{name}: {_label(stack)}"
-        if stack.exclusion is not None:
-            notes.append(f"{label}: excluded as {stack.exclusion.value}")
-            continue
-        answer = item.where.of({"stack": stack_facts(stack)})
-        if answer.truth is Truth.TRUE:
-            candidates.append(stack)
-        elif answer.truth is Truth.UNKNOWN:
-            notes.append(f"{label}: {answer.why} is unknown")
-        else:
-            notes.append(f"{label}: not selected, false is " + "; ".join(answer.failing))
+    candidates, rejected = _meant(item, stacks, notes)
+    if not candidates and rejected:
+        detail = f"{name}: {_label(rejected[0])} was rejected: {rejected[0].exclusion_why}"
+        return Insufficient(Ending(reason="REJECTED", detail=detail, category=ErrorCategory.SERIES))
     if not candidates:
         why = "; ".join(list(dict.fromkeys(notes))[-_NAMED:]) or name
         return NotEligible(Ending(reason="NO_INPUT", detail=f"no stack of the study can be the input {why}"))
@@ -252,7 +253,7 @@ def _pick(
     accepted: list[Stack] = []
     refused: list[Objection] = []
     for stack in ranked:
-        found = objections(stack.geometry, policy_of(item.spec.geometry))
+        found = _objections(item, stack)
         if found:
             notes.append(f"{name}: {_label(stack)}: " + "; ".join(objection.detail for objection in found))
             refused.extend(found)
@@ -267,6 +268,47 @@ def _pick(
     for stack in accepted:
         notes.append(f"{name}: {_label(stack)}: " + ("chosen" if stack in taken else _why_not(item, stack, taken[0])))
     return [Chosen(name, stack) for stack in taken], latest
+
+
+def _meant(item: CompiledInput, stacks: Sequence[Stack], notes: list[str]) -> tuple[list[Stack], list[Stack]]:
+    """Return the stacks that the input is meant for, and those that it would be had they not been rejected."""
+    meant: list[Stack] = []
+    rejected: list[Stack] = []
+    for stack in stacks:
+        label = f"{item.spec.name}: {_label(stack)}"
+        answer = item.where.of({"stack": stack_facts(stack)})
+        if stack.exclusion is not None:
+            why = f": {stack.exclusion_why}" if stack.exclusion_why else ""
+            notes.append(f"{label}: excluded as {stack.exclusion.value}{why}")
+            if stack.exclusion is Exclusion.REJECTED and answer.truth is Truth.TRUE:
+                rejected.append(stack)
+        elif answer.truth is Truth.TRUE or _is_only_lost(answer, stack):
+            meant.append(stack)
+        elif answer.truth is Truth.UNKNOWN:
+            notes.append(f"{label}: {answer.why} is unknown")
+        else:
+            notes.append(f"{label}: not selected, false is " + "; ".join(answer.failing))
+    return meant, rejected
+
+
+def _is_only_lost(answer: Answer, stack: Stack) -> bool:
+    """Say whether nothing but a missing geometry speaks against a stack: it is meant, and cannot be used."""
+    is_lost = stack.geometry.normal is None
+    return is_lost and bool(answer.unknown) and {name.partition(".")[2] for name in answer.unknown} <= GEOMETRY_FACTS
+
+
+def _objections(item: CompiledInput, stack: Stack) -> tuple[Objection, ...]:
+    """Say why a stack that is meant cannot be used; slices without any place are no projections."""
+    is_nowhere = stack.geometry.orientation is Orientation.PROJECTION
+    if is_nowhere and (item.spec.geometry is not None or not _selects(item, stack)):
+        count = len(stack.headers)
+        detail = f"none of {count} images has Image Position and Orientation (Patient) (0020,0032) and (0020,0037)"
+        return (Objection(GeometryReason.UNPLACED, detail),)
+    return objections(stack.geometry, policy_of(item.spec.geometry))
+
+
+def _selects(item: CompiledInput, stack: Stack) -> bool:
+    return item.where.of({"stack": stack_facts(stack)}).truth is Truth.TRUE
 
 
 def _rank(item: CompiledInput, stack: Stack) -> tuple[Any, ...]:
@@ -292,7 +334,7 @@ def _why_not(item: CompiledInput, stack: Stack, taken: Stack) -> str:
 
 
 def _label(stack: Stack) -> str:
-    header = stack.first
+    header = stack.common
     number = "?" if header.series_number is None else header.series_number
     unit = "objects" if stack.exclusion is Exclusion.DERIVED_OBJECT else "images"
     part = header.body_part or "no body part"

@@ -1,52 +1,24 @@
 """Stacks: the unit of image input. A series is split wherever its images do not belong to one stack."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum, unique
 from typing import Any, Final
 
+from study_router.domain.exclusions import Exclusion, exclusion_of
 from study_router.domain.instances import Header, InstanceClass
+from study_router.domain.rejections import rejections
 from study_router.domain.studies import StoredInstance
+from study_router.domain.volumes import volumes_of
 from udcmodel.geometry import Geometry, diagnose
 from udcmodel.ids import derive
 from udcmodel.stack import StackDescriptor, StackFrame
 
+SLICES: Final = frozenset({"CT", "MR", "PT"})
+"""Modalities whose images are slices of a volume: without a position they are not views, but slices that are lost."""
+
 _SAME_DIRECTION: Final = 0.01
 """Largest difference of direction cosines inside a stack; a reformat is turned by far more."""
-
-
-@unique
-class Exclusion(StrEnum):
-    """Why a stack is no input unless a device asks for it."""
-
-    LOCALIZER = "LOCALIZER"
-    REFORMATTED = "REFORMATTED"
-    SECONDARY = "SECONDARY"
-    BOLUS_MONITORING = "BOLUS_MONITORING"
-    DOSE = "DOSE"
-    BURNED_IN = "BURNED_IN"
-    NO_PIXELS = "NO_PIXELS"
-    MULTI_FRAME = "MULTI_FRAME"
-    """Several frames in one object that does not say where each of them lies."""
-    DERIVED_IMAGE = "DERIVED_IMAGE"
-    """Made from other images, by a workstation or by another device."""
-    COLOUR = "COLOUR"
-    """Painted over: such a modality measures one value for each pixel."""
-    DERIVED_OBJECT = "DERIVED_OBJECT"
-    """A report, segmentation, presentation state or key object of somebody else."""
-
-
-_REFORMATS: Final = frozenset(
-    {"MPR", "MIP", "MINIP", "MNIP", "CPR", "VRT", "VR", "SSD", "REFORMATTED", "PROJECTION IMAGE", "THIN_MIP", "3D"}
-    | {"RESAMPLED", "MAXIMUM", "MINIMUM"}
-)
-_BOLUS: Final = re.compile(
-    r"monitoring|bolus|smart ?prep|sure ?start|tracker|болюс|мониторинг", re.IGNORECASE | re.UNICODE
-)
-_DOSE: Final = re.compile(r"dose (report|info)|patient protocol|screen ?save|отч[её]т о дозе|доза", re.IGNORECASE)
-_SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +26,14 @@ class Stack:
     """Images that belong together.
 
     Attributes:
-        key: Stable name inside the study.
+        key: Name inside the study, the same in whatever order its images came.
         archive: Archive from which it is taken.
         study_instance_uid: (0020,000D).
         headers: One for each frame, in the order of ``geometry``: along the normal.
         geometry: Where the images lie; indices are those of ``headers``.
         exclusion: Why it is no input, or None.
+        exclusion_why: Who says so, where somebody does.
+        common: The first image without what the images say differently: what can be said of all of them.
         arrivals: When its images came, in order, each moment once.
     """
 
@@ -69,6 +43,8 @@ class Stack:
     headers: tuple[Header, ...]
     geometry: Geometry
     exclusion: Exclusion | None
+    exclusion_why: str
+    common: Header
     arrivals: tuple[datetime, ...]
 
     @property
@@ -78,7 +54,7 @@ class Stack:
 
     @property
     def first(self) -> Header:
-        """The first image, which speaks for what all share."""
+        """The first image, for what is the same in all images of a stack or a series."""
         return self.headers[0]
 
     @property
@@ -142,8 +118,10 @@ def build_stacks(
         study_instance_uid: (0020,000D).
         archives: Archives that may be read, first seen first.
     """
+    known = list(instances)
+    rejected = rejections(known)
     by_series: dict[tuple[str, bool], dict[str, list[StoredInstance]]] = {}
-    for instance in instances:
+    for instance in known:
         if instance.instance_class is not InstanceClass.OWN_RESULT and instance.archive in archives:
             is_source = instance.instance_class is InstanceClass.SOURCE
             series = by_series.setdefault((instance.header.series_instance_uid, is_source), {})
@@ -155,10 +133,23 @@ def build_stacks(
         arrived = {item.header.sop_instance_uid: item.arrived_at for item in copies[archive]}
         images = [image for item in copies[archive] for image in item.header.images()]
         headers = sorted(images, key=_place_in_series)
-        for group in _split(headers) if is_source else [headers]:
-            exclusion = exclusion_of(group[0]) if is_source else Exclusion.DERIVED_OBJECT
-            stacks.append(_stack(group, archive, study_instance_uid, arrived, exclusion))
+        if not is_source:
+            stacks.append(_stack(headers, archive, study_instance_uid, arrived, (Exclusion.DERIVED_OBJECT, "")))
+            continue
+        alike: dict[_Excluded, list[Header]] = {}
+        for header in headers:
+            alike.setdefault(_excluded(header, rejected), []).append(header)
+        for excluded, some in alike.items():
+            stacks.extend(_stack(group, archive, study_instance_uid, arrived, excluded) for group in _split(some))
     return tuple(stacks)
+
+
+_Excluded = tuple[Exclusion | None, str]
+
+
+def _excluded(header: Header, rejected: Mapping[str, str]) -> _Excluded:
+    exclusion, note = exclusion_of(header), rejected.get(header.sop_instance_uid)
+    return (exclusion, "") if exclusion is not None or note is None else (Exclusion.REJECTED, note)
 
 
 def _place_in_series(header: Header) -> tuple[int, str, int]:
@@ -171,29 +162,45 @@ def _stack(
     archive: str,
     study_instance_uid: str,
     arrived: Mapping[str, datetime],
-    exclusion: Exclusion | None,
+    excluded: _Excluded,
 ) -> Stack:
     geometry = diagnose([frame_of(header) for header in headers])
     ordered = tuple(headers[index] for index in geometry.order)
     return Stack(
-        key=str(derive("stack", ordered[0].series_instance_uid, *map(str, _kind(ordered[0])), str(_volume(ordered)))),
+        key=str(derive("stack", ordered[0].series_instance_uid, *_first_name(headers))),
         archive=archive,
         study_instance_uid=study_instance_uid,
         headers=ordered,
         geometry=diagnose([frame_of(header) for header in ordered]),
-        exclusion=exclusion,
+        exclusion=excluded[0],
+        exclusion_why=excluded[1],
+        common=_common(ordered),
         arrivals=tuple(sorted({arrived[header.sop_instance_uid] for header in headers})),
     )
 
 
-def _volume(headers: Sequence[Header]) -> tuple[str, ...]:
-    """Return what tells one volume of a series from another scanned at the same places."""
-    first = headers[0]
-    parts: list[str] = []
-    for read in _VOLUME_KEYS:
-        values = {read(header) for header in headers}
-        parts.append(str(read(first)) if len(values) == 1 else "")
-    return tuple(parts)
+_MAY_DIFFER: Final = (
+    "body_part",
+    "protocol",
+    "slice_thickness",
+    "contrast_agent",
+    "manufacturer",
+    "model",
+    "photometric",
+    "presentation_intent",
+)
+"""Fields that rules may ask for and that do not split a series."""
+_UNKNOWN: Final = Header(sop_class_uid="", sop_instance_uid="", series_instance_uid="")
+
+
+def _common(headers: Sequence[Header]) -> Header:
+    contradictory = [name for name in _MAY_DIFFER if len({getattr(header, name) for header in headers}) > 1]
+    return replace(headers[0], **{name: getattr(_UNKNOWN, name) for name in contradictory})
+
+
+def _first_name(headers: Iterable[Header]) -> tuple[str, str]:
+    uid, frame = min((header.sop_instance_uid, header.frame_number) for header in headers)
+    return uid, str(frame)
 
 
 def _kind(header: Header) -> tuple[Any, ...]:
@@ -208,20 +215,12 @@ def _kind(header: Header) -> tuple[Any, ...]:
         header.b_value,
         header.echo_time,
         header.kvp,
+        header.energy_kev,
         header.kernel,
         header.view_position,
         header.laterality,
         header.stack_id,
     )
-
-
-_VOLUME_KEYS: Final[tuple[Callable[[Header], object], ...]] = (
-    lambda header: header.temporal_position,
-    lambda header: header.acquisition_number,
-    lambda header: header.acquisition_time,
-)
-"""What may tell several volumes of one series apart, tried in this order and only where positions repeat: sequential
-scanners number every slice as an acquisition of its own."""
 
 
 def _split(headers: Sequence[Header]) -> list[list[Header]]:
@@ -230,13 +229,25 @@ def _split(headers: Sequence[Header]) -> list[list[Header]]:
         kinds.setdefault(_kind(header), []).append(header)
     groups: list[list[Header]] = []
     for kind in kinds.values():
-        if kind[0].position is None:
+        placed = [header for header in kind if _is_placed(header)]
+        lost = [header for header in kind if not _is_placed(header)]
+        directions = _by_direction(placed)
+        if kind[0].modality not in SLICES:
             # Projections are one stack each: two views are two images, not a volume.
-            groups.extend([header] for header in kind)
+            groups.extend([header] for header in lost)
+        elif lost and len(directions) == 1:
+            # Nobody knows where in the volume they belong: it is not complete without them.
+            groups.append(kind)
             continue
-        for direction in _by_direction(kind):
-            groups.extend(_by_volume(direction))
+        elif lost:
+            groups.append(lost)
+        for direction in directions:
+            groups.extend(volumes_of(direction))
     return groups
+
+
+def _is_placed(header: Header) -> bool:
+    return None not in {header.position, header.row_direction, header.column_direction}
 
 
 def _by_direction(headers: Sequence[Header]) -> list[list[Header]]:
@@ -259,47 +270,3 @@ def _is_parallel(one: Header, other: Header) -> bool:
         if max(abs(a - b) for a, b in zip(first, second, strict=True)) > _SAME_DIRECTION:
             return False
     return True
-
-
-def _by_volume(headers: list[Header]) -> list[list[Header]]:
-    if not _repeats(headers):
-        return [headers]
-    for read in _VOLUME_KEYS:
-        volumes: dict[object, list[Header]] = {}
-        for header in headers:
-            volumes.setdefault(read(header), []).append(header)
-        if len(volumes) > 1 and not any(_repeats(volume) for volume in volumes.values()):
-            return list(volumes.values())
-    return [headers]
-
-
-def _repeats(headers: Sequence[Header]) -> bool:
-    geometry = diagnose([frame_of(header) for header in headers])
-    return geometry.repeats > 1 or bool(geometry.duplicates)
-
-
-def exclusion_of(header: Header) -> Exclusion | None:
-    """Say why images like this one are no input, or None."""
-    kinds = {value.upper() for value in header.image_type}
-    text = f"{header.series_description} {header.protocol}"
-    if header.rows == 0 or header.columns == 0:
-        return Exclusion.NO_PIXELS
-    if kinds & {"LOCALIZER", "SCOUT"}:
-        return Exclusion.LOCALIZER
-    if kinds & {"SCREEN SAVE", "DOSE", "DOSE_INFO"} or _DOSE.search(text):
-        return Exclusion.DOSE
-    if kinds & _REFORMATS:
-        return Exclusion.REFORMATTED
-    if "SECONDARY" in kinds or header.sop_class_uid.startswith(_SECONDARY_CAPTURE):
-        return Exclusion.SECONDARY
-    if header.modality == "CT" and _BOLUS.search(text):
-        return Exclusion.BOLUS_MONITORING
-    if header.modality == "CT" and "DERIVED" in kinds and header.is_made_from_images:
-        return Exclusion.DERIVED_IMAGE
-    if header.modality in {"CT", "MR"} and header.photometric and not header.photometric.startswith("MONOCHROME"):
-        return Exclusion.COLOUR
-    if header.burned_in.upper() == "YES":
-        return Exclusion.BURNED_IN
-    if header.number_of_frames > 1:
-        return Exclusion.MULTI_FRAME
-    return None

@@ -75,6 +75,28 @@ class Study:
         return now - self.last_arrival_at >= quiet
 
 
+@unique
+class StudyEvent(StrEnum):
+    """What happens to a study as a whole."""
+
+    COMPLETED = "COMPLETED"
+    REVISED = "REVISED"
+    DECLARED_COMPLETE = "DECLARED_COMPLETE"
+    """A person said that nothing more comes."""
+    QUARANTINED = "QUARANTINED"
+    RELEASED = "RELEASED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyEntry:
+    """Something that happened to a study, in which revision it is since then, and why."""
+
+    at: datetime
+    event: StudyEvent
+    revision: int
+    detail: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredInstance:
     """An instance that an archive holds."""

@@ -1,7 +1,7 @@
 """A job as the router keeps it, and what became of a study for an attachment."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from study_router.domain.jobs import OUTCOME_OF, Event, Position, State, Step, Verdict, decide
 from udcmodel.grant import Grant
@@ -54,6 +54,7 @@ class Job:
         priority: Who goes first.
         attempt_limit_s: From dispatch to the deadline of the attempt.
         destinations: Archives that receive the result; empty in shadow mode.
+        input_ready_at: When its inputs were complete: all there, and quiet for long enough or declared complete.
         issue: Number of this result among those of the study and attachment, from 1.
         patient_fingerprint: Keyed hash of the identity when the job was made.
         facts: For those who count.
@@ -107,6 +108,21 @@ class Job:
     def outcome(self) -> Outcome | None:
         """What came of it; None while it goes on."""
         return OUTCOME_OF.get(self.state)
+
+    def at_fault_for_lateness(self, *, now: datetime) -> ErrorCategory:
+        """Say whose fault it is that the job did not end in time: the device's only where it had its time.
+
+        A job that waits for a slot, whose dispatch nobody took, that was begun too late to end, or whose result waits
+        to be stored is held up by servers.
+        """
+        had_its_time = (
+            self.state is State.RUNNING
+            and self.dispatched_at is not None
+            and now >= self.dispatched_at + timedelta(seconds=self.attempt_limit_s)
+        )
+        is_before_result = self.state in {State.PENDING, State.DISPATCHED, State.RUNNING}
+        is_of_device = had_its_time or (is_before_result and self.failures > 0)
+        return ErrorCategory.OTHER if is_of_device else ErrorCategory.SERVER_UNAVAILABLE
 
     def decide(self, event: Event, *, attempt: int | None = None) -> Step:
         """Return what ``event`` would do."""

@@ -67,14 +67,16 @@ class BeginArchiving:
                 return Answer(
                     granted=False, reason=job.state.value, detail=job.ending.detail or f"job {name} has ended"
                 )
+        # Before the grant, which ends at the same moment: being late is no lack of authority.
+        if now >= job.deadline:
+            detail = f"the deadline of job {name} has passed before its result could be stored"
+            late = Ending(reason="DEADLINE_PASSED", detail=detail, category=job.at_fault_for_lateness(now=now))
+            move(transaction, job, Event.EXPIRE, now=now, ending=late)
+            return Answer(granted=False, reason=late.reason, detail=late.detail)
         refusal = self._refusal(transaction, job)
         if refusal is not None:
             move(transaction, job, Event.REFUSE, now=now, ending=refusal)
             return Answer(granted=False, reason=refusal.reason, detail=refusal.detail)
-        if now >= job.deadline:
-            late = Ending(reason="DEADLINE_PASSED", detail=f"the deadline of job {name} has passed")
-            move(transaction, job, Event.EXPIRE, now=now, ending=late)
-            return Answer(granted=False, reason=late.reason, detail=late.detail)
         transaction.jobs.own(name, uids)
         ends_at = now + timedelta(seconds=self.archiving_deadline_s)
         move(transaction, replace(job, attempt_deadline=ends_at), Event.BEGIN_ARCHIVING, now=now)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from study_router.domain.studies import Study, StudyState
+from study_router.domain.studies import Study, StudyEntry, StudyEvent, StudyState
 from study_router.ports import Store, Transaction
 from study_router.usecases.reading import study_named
 from udckit.clock import Clock
@@ -35,6 +35,13 @@ class CompleteStudy:
             now = self.clock.now()
             forced = replace(study, is_forced=True, due_at=now)
             transaction.studies.save(forced)
+            entry = StudyEntry(
+                at=now,
+                event=StudyEvent.DECLARED_COMPLETE,
+                revision=study.revision,
+                detail="a person said that nothing more comes",
+            )
+            transaction.studies.note(study.study, entry)
             transaction.audit(action="study.completed", subject=f"studies/{study.study}", at=now)
             return forced
 

@@ -10,11 +10,11 @@ from study_router.domain.announcements import OutcomeDecided, StudyCompleted
 from study_router.domain.facts import digest_of_facts, snapshot_facts, subject_facts
 from study_router.domain.instances import InstanceClass
 from study_router.domain.jobs import State, Verdict
-from study_router.domain.matching import name_of
+from study_router.domain.matching import Matched, name_of
 from study_router.domain.quiet import pauses_of
 from study_router.domain.readiness import Closing, behind, closing_of
 from study_router.domain.registry import Archive
-from study_router.domain.studies import TWO_PATIENTS, Study, StudyState, Touched
+from study_router.domain.studies import TWO_PATIENTS, Study, StudyEntry, StudyEvent, StudyState, Touched
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
 from study_router.ports import Connectors, Snapshot, Store, Transaction
 from study_router.usecases.moving import supersede
@@ -22,6 +22,7 @@ from study_router.usecases.planning import Plan, PlanStudy
 from study_router.usecases.viewing import View, view_of
 from udckit import crash
 from udckit.clock import Clock
+from udckit.errors import InternalError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,11 @@ class EvaluateStudy:
             for item in view.instances
             if item.instance_class is InstanceClass.SOURCE
         }
+        said = (*evidence, "the index equals the archive")
+        transaction.studies.note(
+            study.study,
+            StudyEntry(at=now, event=StudyEvent.COMPLETED, revision=study.revision, detail=", ".join(said)),
+        )
         transaction.announce(
             StudyCompleted(
                 study=study.study,
@@ -144,7 +150,7 @@ class EvaluateStudy:
                 organisation=study.organisation,
                 series_count=len(set(sources.values())),
                 instance_count=len(sources),
-                evidence=(*evidence, "the index equals the archive"),
+                evidence=said,
                 at=now,
             )
         )
@@ -293,7 +299,10 @@ def _snapshot(view: View, plans: Sequence[Plan], before: Snapshot | None) -> Sna
 
 
 def _evidence(job: Job, now: datetime, plan: Plan) -> str:
-    quiet_s = (now - job.input_ready_at).total_seconds()
+    matched = plan.decision.verdict
+    if not isinstance(matched, Matched):
+        raise InternalError(f"job {job.job} was made for a study that does not match", job=job.job)
+    quiet_s = (now - matched.latest_arrival_at).total_seconds()
     origin = "; ordered by a backfill" if plan.is_backfill else ""
     needed = f" ({plan.quiet_why})" if plan.quiet_why else ""
     return f"run {job.run}{origin}; input complete, quiet for {quiet_s:.1f} s{needed}, the index equals the archive"

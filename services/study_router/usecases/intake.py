@@ -8,10 +8,21 @@ from functools import partial
 from typing import Final
 
 from study_router.domain.announcements import StudyQuarantined, StudyRevised
-from study_router.domain.instances import InstanceClass, classify
+from study_router.domain.instances import InstanceClass, classify, is_rejection_note
 from study_router.domain.jobs import Event
 from study_router.domain.registry import Archive
-from study_router.domain.studies import TWO_PATIENTS, Patient, SeenInstance, StoredInstance, Study, StudyState, Touched
+from study_router.domain.rejections import rejections
+from study_router.domain.studies import (
+    TWO_PATIENTS,
+    Patient,
+    SeenInstance,
+    StoredInstance,
+    Study,
+    StudyEntry,
+    StudyEvent,
+    StudyState,
+    Touched,
+)
 from study_router.domain.work import Ending
 from study_router.ports import ArchiveConnector, Arrival, BeginTrace, Connectors, Store, Transaction
 from study_router.usecases.moving import move
@@ -21,6 +32,8 @@ from udckit.errors import UpstreamUnavailableError
 from udcmodel.ids import study_id
 
 _STUDIES_AT_ONCE: Final = 200
+_DECIDING: Final = frozenset({InstanceClass.SOURCE, InstanceClass.REJECTION_NOTE})
+"""What changes the input of devices when it is deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,13 +228,21 @@ class IndexSeries:
     ) -> None:
         by_study: dict[str, list[SeenInstance]] = defaultdict(list)
         for instance in seen:
-            by_study[self._study_of(instance.study_instance_uid, instance.patient)].append(instance)
+            by_study[self._owner(transaction, instance)].append(instance)
         known = transaction.studies.instances_of_series(archive.archive, arrival.series_instance_uid)
         self._forget_deleted(transaction, archive.archive, arrival, known, by_study)
         for study, instances in by_study.items():
             before = {item.header.sop_instance_uid: item for owner, item in known if owner == study}
             self._store_study(transaction, study, archive=archive, arrival=arrival, seen=instances, before=before)
         transaction.intake.settle(arrival)
+
+    def _owner(self, transaction: Transaction, instance: SeenInstance) -> str:
+        """Return the study of an instance; workstations leave the issuer of the patient id out of a rejection note."""
+        if is_rejection_note(instance.header.sop_class_uid, instance.header.document_title):
+            for study in transaction.studies.find(study_instance_uid=instance.study_instance_uid):
+                if study.patient.patient_id == instance.patient.patient_id:
+                    return study.study
+        return self._study_of(instance.study_instance_uid, instance.patient)
 
     def _study_of(self, study_instance_uid: str, patient: Patient) -> str:
         return study_id(
@@ -241,17 +262,17 @@ class IndexSeries:
     ) -> None:
         ours = {study.study for study in transaction.studies.find(study_instance_uid=arrival.study_instance_uid)}
         gone: dict[str, list[str]] = defaultdict(list)
-        sources: set[str] = set()
+        deciding: set[str] = set()
         for study, instance in known:
             still = {item.header.sop_instance_uid for item in by_study.get(study, ())}
             uid = instance.header.sop_instance_uid
             if study in ours and uid not in still:
                 gone[study].append(uid)
-                if instance.instance_class is InstanceClass.SOURCE:
-                    sources.add(study)
+                if instance.instance_class in _DECIDING:
+                    deciding.add(study)
         for study, uids in gone.items():
             transaction.studies.remove_instances(study, archive, uids)
-            current = transaction.studies.lock(study) if study in sources else None
+            current = transaction.studies.lock(study) if study in deciding else None
             # Archives purge what is old: a deletion changes what is still being decided, and reopens nothing.
             if current is not None and current.state is StudyState.OPEN:
                 self._reopen(transaction, current, at=current.last_arrival_at, reason="source instances were deleted")
@@ -301,7 +322,27 @@ class IndexSeries:
                 self._quarantine(transaction, same)
         elif arrived:
             self._reopen(transaction, current, at=arrival.arrived_at, reason="source instances arrived")
+        elif self._rejects(transaction, study, changed, before):
+            self._reopen(transaction, current, at=current.last_arrival_at, reason="source instances were rejected")
         transaction.studies.locate(study, archive.archive, at=arrival.arrived_at)
+
+    @staticmethod
+    def _rejects(
+        transaction: Transaction,
+        study: str,
+        changed: Sequence[StoredInstance],
+        before: Mapping[str, StoredInstance],
+    ) -> bool:
+        """Say whether rejection notes among ``changed`` take input away or give it back."""
+        if not any(item.instance_class is InstanceClass.REJECTION_NOTE for item in changed):
+            return False
+        known = transaction.studies.instances(study)
+        news = {(item.archive, item.header.sop_instance_uid) for item in changed}
+        old = [item for item in known if (item.archive, item.header.sop_instance_uid) not in news]
+        other = rejections(known).keys() ^ rejections([*old, *before.values()]).keys()
+        return any(
+            item.instance_class is InstanceClass.SOURCE and item.header.sop_instance_uid in other for item in known
+        )
 
     def _new(self, study: str, archive: Archive, arrival: Arrival, patient: Patient) -> Study:
         return Study(
@@ -339,6 +380,11 @@ class IndexSeries:
         for name in transaction.jobs.unfinished_of(study.study):
             job = transaction.jobs.lock(name)
             move(transaction, job, Event.CANCEL, now=now, ending=ending)
+        detail = "two patients share the StudyInstanceUID"
+        transaction.studies.note(
+            study.study,
+            StudyEntry(at=now, event=StudyEvent.QUARANTINED, revision=study.revision, detail=detail),
+        )
         transaction.announce(
             StudyQuarantined(
                 study=study.study,
@@ -364,6 +410,9 @@ class IndexSeries:
         )
         if study.state is StudyState.CLOSED:
             changed = replace(changed, revision=study.revision + 1, trace=self.begin_trace(study.trace))
+            transaction.studies.note(
+                study.study, StudyEntry(at=now, event=StudyEvent.REVISED, revision=changed.revision, detail=reason)
+            )
             transaction.announce(
                 StudyRevised(
                     study=study.study,

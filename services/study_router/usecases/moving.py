@@ -95,7 +95,7 @@ def settle(transaction: Transaction, job: Job, *, now: datetime) -> None:
 
 def superseded(successor: str) -> Ending:
     """Return the ending of a job whose place ``successor`` takes; empty when none does."""
-    detail = f"job {successor} takes its place" if successor else "the study is no longer what the device is for"
+    detail = f"job {successor} takes its place" if successor else "the study has no input for the device any more"
     return Ending(reason="SUPERSEDED", detail=detail)
 
 

@@ -145,9 +145,10 @@ class PlanStudy:
                 ready_at = matched.latest_arrival_at + quiet.stack
                 if now < ready_at and not is_closing:
                     return replace(plan, look_at=ready_at)
-                return replace(plan, job=await self._job(view, plan, matched, now))
+                # A study that is declared complete does not wait for silence.
+                return replace(plan, job=await self._job(view, plan, matched, now, ready_at=min(ready_at, now)))
 
-    async def _job(self, view: View, plan: Plan, matched: Matched, now: datetime) -> Job:
+    async def _job(self, view: View, plan: Plan, matched: Matched, now: datetime, *, ready_at: datetime) -> Job:
         inputs = [
             JobInput(
                 name=chosen.name,
@@ -194,7 +195,7 @@ class PlanStudy:
             ),
             facts=subject_facts(study, matched.chosen[0].stack),
             created_at=now,
-            input_ready_at=matched.latest_arrival_at,
+            input_ready_at=ready_at,
             deadline=deadline,
         )
 

@@ -8,7 +8,7 @@ from study_router.domain.jobs import State
 from study_router.domain.matching import Answer
 from study_router.domain.registry import Archive, Attachment, DeviceVersion, FeedKind
 from study_router.domain.stacks import Stack
-from study_router.domain.studies import Study
+from study_router.domain.studies import Study, StudyEntry, StudyState
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
 from study_router.ports import Connectors, Snapshot, Store, Transaction
 from study_router.usecases.viewing import RuleBook, view_of
@@ -39,6 +39,7 @@ class StudyReport:
     archives: tuple[str, ...]
     stacks: tuple[Stack, ...]
     outcomes: tuple[CurrentOutcome, ...]
+    history: tuple[StudyEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class ReadStudies:
     store: Store
 
     async def one(self, name: str) -> StudyReport:
-        """Return a study with its stacks and outcomes.
+        """Return a study with its stacks, outcomes and history.
 
         Raises:
             NotFoundError: there is none.
@@ -104,7 +105,8 @@ class ReadStudies:
 
 def _report(transaction: Transaction, study: Study) -> StudyReport:
     view = view_of(transaction, study)
-    return StudyReport(study, view.archives, view.stacks(), _outcomes(transaction, study))
+    history = tuple(transaction.studies.history(study.study))
+    return StudyReport(study, view.archives, view.stacks(), _outcomes(transaction, study), history)
 
 
 def _outcomes(transaction: Transaction, study: Study) -> tuple[CurrentOutcome, ...]:
@@ -183,17 +185,28 @@ class ExplainStudy:
 
         def read(
             transaction: Transaction,
-        ) -> tuple[Snapshot | None, Sequence[tuple[Attachment, DeviceVersion]]]:
+        ) -> tuple[Study, Snapshot | None, Sequence[tuple[Attachment, DeviceVersion]]]:
             study = study_named(transaction, name)
-            return transaction.studies.snapshot(study.study, study.revision), view_of(transaction, study).attachments
+            snapshot = transaction.studies.snapshot(study.study, study.revision)
+            return study, snapshot, view_of(transaction, study).attachments
 
-        snapshot, attachments = await self.store.read(read)
-        return [self._explain(attachment, device, snapshot) for attachment, device in attachments]
+        study, snapshot, attachments = await self.store.read(read)
+        if study.state is StudyState.QUARANTINED:
+            why = ("no device sees a study in quarantine",)
+            return [Explanation(attachment, study.state.value, (), why) for attachment, _ in attachments]
+        is_open = study.state is StudyState.OPEN
+        return [self._explain(attachment, device, snapshot, is_open=is_open) for attachment, device in attachments]
 
-    def _explain(self, attachment: Attachment, device: DeviceVersion, snapshot: Snapshot | None) -> Explanation:
+    def _explain(
+        self, attachment: Attachment, device: DeviceVersion, snapshot: Snapshot | None, *, is_open: bool
+    ) -> Explanation:
         if snapshot is None:
             return Explanation(attachment, "NOT_YET", (), ("the study has not been looked at in this revision",))
         recorded = snapshot.rules.get(attachment.attachment)
+        if recorded is None and is_open:
+            return Explanation(
+                attachment, "NOT_YET", (), ("not looked at for this attachment yet; at the latest when it is closed",)
+            )
         if recorded is None:
             return Explanation(
                 attachment, "NOT_CONCERNED", (), ("other organisation or archive, or complete before it was attached",)

@@ -6,7 +6,7 @@ from functools import partial
 
 from study_router.domain.announcements import StudyRevised
 from study_router.domain.registry import Archive
-from study_router.domain.studies import SeenInstance, Study, StudyState, Touched
+from study_router.domain.studies import SeenInstance, Study, StudyEntry, StudyEvent, StudyState, Touched
 from study_router.ports import BeginTrace, Connectors, Store, Transaction
 from study_router.usecases.reading import study_named
 from udckit.clock import Clock
@@ -131,6 +131,14 @@ class ReleaseStudy:
                 for item in sorted({*indexed, *held.series.get(archive.archive, ())})
             ]
             transaction.intake.touch(archive.archive, touched, now=now, pause_s=0.0)
+        # What the person found out may name patients: it stays in the audit trail.
+        entry = StudyEntry(
+            at=now,
+            event=StudyEvent.RELEASED,
+            revision=released.revision,
+            detail="the archives hold it under one patient; who released it and why is in the audit trail",
+        )
+        transaction.studies.note(study.study, entry)
         transaction.announce(
             StudyRevised(
                 study=study.study,

@@ -44,11 +44,10 @@ class SweepDeadlines:
         if job.state is State.ARCHIVING:
             self._settle_archiving(transaction, job, now)
         elif now >= job.deadline:
-            ending = Ending(
-                reason="DEADLINE_PASSED",
-                detail=f"not finished by {job.deadline.isoformat()}; last state {job.state.value}",
-                category=ErrorCategory.OTHER,
-            )
+            by = job.deadline.isoformat()
+            never_begun = f"pool {job.pool} had no free slot for it until {by}"
+            detail = never_begun if job.attempt == 0 else f"not finished by {by}; last state {job.state.value}"
+            ending = Ending(reason="DEADLINE_PASSED", detail=detail, category=job.at_fault_for_lateness(now=now))
             move(transaction, job, Event.EXPIRE, now=now, ending=ending)
         elif job.state in WORKING and job.attempt_deadline is not None and now >= job.attempt_deadline:
             self._lose_attempt(transaction, job, now)

@@ -1,6 +1,7 @@
 """The life of jobs through the use cases, on SQLite and PostgreSQL."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -14,7 +15,7 @@ from udckit.database import Database
 from udckit.dead_letters import DeadLetter, DeadLetterState
 from udckit.envelope import headers_of, outgoing, parse
 from udckit.errors import ConflictError, PreconditionError
-from udcmodel.vocabulary import Mode, Outcome, Priority
+from udcmodel.vocabulary import ErrorCategory, Mode, Outcome, Priority
 
 pytestmark = pytest.mark.connected
 
@@ -175,9 +176,62 @@ async def test_a_failure_that_no_attempt_can_cure_ends_the_job(
 async def test_everything_ends_at_the_total_deadline(routing: Routing) -> None:
     routing.played.slot_count = 0
     routing.clock.pass_by(86_401)
+    await routing.dispatch()
+    routing.played.slot_count = 1
+    await routing.dispatch()
     await routing.sweep()
     job = await routing.only_job()
     assert (job.state, job.ending.reason) == (State.EXPIRED, "DEADLINE_PASSED")
+    assert job.ending.category is ErrorCategory.SERVER_UNAVAILABLE
+    assert "pool cpu had no free slot for it" in job.ending.detail
+    [outcome] = await routing.outcomes()
+    assert outcome.ending == job.ending
+
+
+async def test_a_job_that_no_worker_takes_is_not_the_fault_of_the_device(routing: Routing) -> None:
+    job = (await routing.only_job()).job
+    await routing.dispatch()
+    routing.clock.pass_by(86_401)
+    await routing.sweep()
+    ended = await routing.job(job)
+    assert (ended.state, ended.ending.category) == (State.EXPIRED, ErrorCategory.SERVER_UNAVAILABLE)
+
+
+@pytest.mark.parametrize(("worked_s", "category"), [(99, ErrorCategory.SERVER_UNAVAILABLE), (100, ErrorCategory.OTHER)])
+async def test_a_device_at_work_is_at_fault_only_when_it_had_its_time(
+    routing: Routing, worked_s: int, category: ErrorCategory
+) -> None:
+    job = (await routing.only_job()).job
+    routing.clock.time = (await routing.only_job()).deadline - timedelta(seconds=worked_s)
+    await routing.dispatch()
+    await routing.start(job)
+    routing.clock.pass_by(worked_s)
+    await routing.sweep()
+    ended = await routing.job(job)
+    assert (ended.state, ended.ending.reason) == (State.EXPIRED, "DEADLINE_PASSED")
+    assert ended.ending.category is category
+
+
+async def test_a_device_that_failed_before_is_at_fault_for_the_time_that_it_took(routing: Routing) -> None:
+    job = (await routing.only_job()).job
+    await routing.dispatch()
+    await routing.start(job)
+    await routing.fail(job, is_retryable=True)
+    routing.clock.pass_by(86_401)
+    await routing.sweep()
+    ended = await routing.job(job)
+    assert (ended.state, ended.ending.category) == (State.EXPIRED, ErrorCategory.OTHER)
+
+
+async def test_a_result_that_comes_too_late_to_be_stored_is_not_the_fault_of_the_device(routing: Routing) -> None:
+    job = (await routing.only_job()).job
+    await routing.dispatch()
+    await routing.infer(job)
+    routing.clock.pass_by(86_401)
+    answer = await routing.begin(job)
+    assert (answer.granted, answer.reason) == (False, "DEADLINE_PASSED")
+    ended = await routing.job(job)
+    assert (ended.state, ended.ending.category) == (State.EXPIRED, ErrorCategory.SERVER_UNAVAILABLE)
 
 
 async def test_what_a_worker_may_not_run_is_refused_and_no_failure(routing: Routing) -> None:

@@ -13,6 +13,7 @@ from udckit.testing import Orthanc
 from udcphantom.ct import render_ct
 from udcphantom.geometry import evenly, scan
 from udcphantom.heads import head
+from unit.study_router.keyobjects import REJECTED_FOR_QUALITY, rejection_note
 
 pytestmark = pytest.mark.connected
 
@@ -105,6 +106,30 @@ async def test_our_own_results_and_repeated_images_reopen_nothing(tmp_path: Path
         assert len(await world.jobs_of(study.uid)) == 1
         assert world.heard.of(study_pb2.StudyRevised) == []
         assert len(world.heard.of(study_pb2.StudyCompleted)) == 1
+
+
+async def test_a_note_stored_later_rejects_the_images_and_ends_what_they_were_for(
+    tmp_path: Path, orthanc: Orthanc
+) -> None:
+    study = render_ct(head(), scan(evenly(20, spacing=5.0)))
+    async with region(tmp_path / "region") as world:
+        await world.add_archive("hospital", orthanc)
+        await world.attach_device("hospital")
+        await orthanc.store(study.write(tmp_path / "study"))
+        await world.job_in(study.uid, jobs_pb2.JOB_STATE_DISPATCHED)
+        await world.closed(study.uid)
+
+        rejection_note(list(study.datasets()), title=REJECTED_FOR_QUALITY).save_as(tmp_path / "note.dcm")
+        await orthanc.store([tmp_path / "note.dcm"])
+
+        revised = await world.closed(study.uid, revision=2)
+        [outcome] = [item for item in revised.outcomes if item.revision == 2]
+        assert (outcome.outcome, outcome.reason) == (job_pb2.OUTCOME_INSUFFICIENT, "REJECTED")
+        assert outcome.category == job_pb2.ERROR_CATEGORY_SERIES
+        assert "Rejected for Quality Reasons, says the note in series 900" in outcome.detail
+        assert dict(world.index())[f"{study.uid}.900.2"] == "REJECTION_NOTE"
+        [job] = await world.jobs_of(study.uid)
+        assert job.outcome == job_pb2.OUTCOME_SUPERSEDED
 
 
 async def test_a_copy_in_a_second_archive_gives_no_second_job(tmp_path: Path, orthanc: Orthanc) -> None:

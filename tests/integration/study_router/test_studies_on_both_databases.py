@@ -1,6 +1,7 @@
 """How studies open, close, grow and are decided, on SQLite and PostgreSQL."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -47,7 +48,8 @@ async def test_a_job_starts_when_its_input_is_quiet_and_the_study_closes_later(r
     await routing.evaluate((await routing.only_study()).study)
     assert await routing.jobs() == []
     await routing.look(after_s=1)
-    assert (await routing.only_job()).input_ready_at == (await routing.only_study()).last_arrival_at
+    ready_at = (await routing.only_study()).last_arrival_at + timedelta(seconds=15)
+    assert (await routing.only_job()).input_ready_at == ready_at
     assert (await routing.only_study()).state is StudyState.OPEN
     await routing.look(after_s=TEN_MINUTES)
     assert (await routing.only_study()).state is StudyState.CLOSED
@@ -95,10 +97,20 @@ async def test_a_slice_that_comes_while_a_study_is_looked_at_is_in_the_job(routi
 
 async def test_a_person_can_close_a_study_at_once(routing: Routing) -> None:
     await routing.arrive(STUDY, SLICES)
+    routing.clock.pass_by(1)
     await routing.complete(STUDY)
     await routing.look()
     assert (await routing.only_study()).state is StudyState.CLOSED
-    assert (await routing.only_job()).state is State.PENDING
+    job = await routing.only_job()
+    assert (job.state, job.input_ready_at) == (State.PENDING, routing.clock.now())
+
+
+async def test_an_input_was_ready_when_silence_had_lasted_however_late_somebody_looks(routing: Routing) -> None:
+    await routing.arrive(STUDY, SLICES)
+    arrived_at = routing.clock.now()
+    await routing.look(after_s=300)
+    job = await routing.only_job()
+    assert (job.input_ready_at, job.created_at) == (arrived_at + timedelta(seconds=15), routing.clock.now())
 
 
 async def test_a_late_slice_makes_a_revision_and_supersedes_only_what_it_changes(database: Database) -> None:

@@ -30,6 +30,7 @@ from udcphantom.header import SeriesHeader, StudyContext, new_image
 from udcphantom.heads import head
 from udcphantom.mr import render_mr
 from udcphantom.study import Series
+from unit.study_router.keyobjects import REJECTED_FOR_QUALITY, rejection_note
 from unit.study_router.phantoms import seen, stored
 from unit.study_router.test_matching import study_of
 
@@ -126,6 +127,18 @@ def made_from(images: list[Dataset]) -> list[Dataset]:
     return edited(images, SourceImageSequence=[source])
 
 
+def without_place(images: list[Dataset]) -> list[Dataset]:
+    for image in images:
+        del image.ImagePositionPatient, image.ImageOrientationPatient
+    return images
+
+
+def rejecting(number: int, images: list[Dataset]) -> list[Dataset]:
+    """Add the note of a reader who rejects a series."""
+    rejected = [image for image in images if image.SeriesNumber == number]
+    return [*images, rejection_note(rejected, title=REJECTED_FOR_QUALITY)]
+
+
 def magnetic_resonance() -> list[Dataset]:
     [series] = render_mr(head(), placed(THIN)).series
     return edited(datasets(series), SeriesNumber=6)
@@ -191,6 +204,102 @@ CASES: Final[Mapping[str, Case]] = {
         lambda: [*volume(2, placed(THIN), kernel="XYZZY"), *volume(3, placed(THICK))],
         (3, 30),
         ((2, PREFERRED_KERNEL + "unknown"),),
+    ),
+    "what a department calls its series where the scanner names no kernel": Case(
+        lambda: [
+            *volume(2, placed(THICK), kernel="", SeriesDescription="Голова мягкотканная 5.0"),
+            *volume(3, placed(THIN), kernel="", SeriesDescription="BONE 1.0"),
+            *volume(4, placed(THIN), kernel="", SeriesDescription="Голова кость 1.0"),
+            *volume(5, placed(THIN), kernel="", SeriesDescription="Head 1.0"),
+        ],
+        (2, 30),
+        (
+            (3, PREFERRED_KERNEL + "0"),
+            (4, PREFERRED_KERNEL + "0"),
+            (5, PREFERRED_KERNEL + "unknown"),
+        ),
+    ),
+    "a kernel is believed before the name of its series": Case(
+        lambda: [
+            *volume(2, placed(THICK), SeriesDescription="Голова 5.0"),
+            *volume(3, placed(THIN), kernel="H70h", SeriesDescription="Head soft 1.0"),
+        ],
+        (2, 30),
+        ((3, PREFERRED_KERNEL + "0"),),
+    ),
+    "localizers by name only": Case(
+        lambda: [
+            *volume(1, upright([0.0], rows=8, columns=8), SeriesDescription="Топограмма"),
+            *volume(4, upright([0.0], rows=8, columns=8), SeriesDescription="Scout"),
+            *volume(5, placed(evenly(1, spacing=5.0)), SeriesDescription="Topogram 0.6 T20f"),
+            *volume(2, placed(THICK)),
+        ],
+        (2, 30),
+        ((1, "excluded as LOCALIZER"), (4, "excluded as LOCALIZER"), (5, "excluded as LOCALIZER")),
+    ),
+    "reformats by name only": Case(
+        lambda: [
+            *volume(2, placed(THICK)),
+            *volume(3, placed(THIN), image_type="DERIVED\\PRIMARY\\AXIAL", SeriesDescription="MPR ax 2.0"),
+            *volume(4, placed(THIN), image_type="DERIVED\\PRIMARY\\AXIAL", SeriesDescription="Голова МПР"),
+            *volume(5, placed(THIN), image_type="DERIVED\\SECONDARY\\3D", SeriesDescription="3D"),
+        ],
+        (2, 30),
+        ((3, "excluded as REFORMATTED"), (4, "excluded as REFORMATTED"), (5, "excluded as REFORMATTED")),
+    ),
+    "thin slices made for reformats are slices": Case(
+        lambda: [
+            *volume(2, placed(THICK)),
+            *volume(3, placed(THIN), SeriesDescription="Голова 1.0 для MPR и 3D"),
+        ],
+        (3, 75),
+        ((2, PREFERRED_LENGTH + "75 instead of 30"),),
+    ),
+    "sheets of the dose by any name": Case(
+        lambda: [
+            *volume(2, placed(THICK)),
+            *screen(501, SeriesDescription="Dose Report", ImageType=["DERIVED", "SECONDARY"]),
+            *screen(502, SeriesDescription="Отчёт о дозе", ImageType=["ORIGINAL", "PRIMARY"]),
+            *screen(999, SeriesDescription="Screen Save", ImageType=["ORIGINAL", "PRIMARY", "SCREEN SAVE"]),
+        ],
+        (2, 30),
+        ((501, "excluded as DOSE"), (502, "excluded as DOSE"), (999, "excluded as DOSE")),
+    ),
+    "a native scan and two phases of contrast": Case(
+        lambda: [
+            *volume(2, placed(THICK), SeriesDescription="Голова натив", ContrastBolusAgent=""),
+            *acquired(
+                [
+                    *volume(3, placed(THICK), SeriesDescription="КТА", ContrastBolusAgent="Омнипак 350"),
+                    *volume(3, placed(THICK), SeriesDescription="КТА", ContrastBolusAgent="Омнипак 350"),
+                ],
+                count=30,
+            ),
+        ],
+        (2, 30),
+        ((3, "series 2 (CT, HEAD, 30 images) is as good and was scanned first"),) * 2,
+    ),
+    "sequential scanning in two blocks": Case(
+        lambda: acquired(volume(2, placed(in_groups((16, 2.5), (16, 7.5)))), count=1),
+        (2, 32),
+    ),
+    "sequential scanning made twice because the patient moved": Case(
+        lambda: acquired([*volume(2, placed(THICK)), *volume(2, placed(THICK))], count=1),
+        (2, 30),
+        ((2, "is as good and was scanned first"),),
+    ),
+    "slices that lie nowhere beside a volume": Case(
+        lambda: [*volume(2, placed(THICK)), *without_place(volume(3, placed(THIN)))],
+        (2, 30),
+        ((3, "none of 75 images has Image Position and Orientation (Patient)"),),
+    ),
+    "a reader rejected the better series": Case(
+        lambda: rejecting(3, [*volume(2, placed(THICK)), *volume(3, placed(THIN))]),
+        (2, 30),
+        (
+            (3, "excluded as REJECTED: Rejected for Quality Reasons, says the note in series 900"),
+            (900, "excluded as DERIVED_OBJECT"),
+        ),
     ),
     "only a bone kernel": Case(lambda: volume(2, placed(THICK), kernel="BONE"), (2, 30)),
     "maximum intensity projections": Case(

@@ -5,14 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from study_router.domain.facts import kernel_class, stack_facts
+from study_router.domain.exclusions import Exclusion
+from study_router.domain.facts import kernel_class, snapshot_facts, stack_facts
 from study_router.domain.instances import Header, InstanceClass, classify
-from study_router.domain.stacks import Exclusion, build_stacks
+from study_router.domain.stacks import build_stacks
 from study_router.domain.studies import StoredInstance
 from udcphantom.ct import Numbering, render_ct
 from udcphantom.geometry import evenly, in_groups, scan
 from udcphantom.heads import head
+from unit.study_router.keyobjects import REJECTED_FOR_QUALITY, rejection_note
 from unit.study_router.phantoms import NOON, seen, stacks_of, stacks_of_phantom, stored
+from unit.study_router.test_matching import study_of
 
 
 def test_slices_in_any_order_become_one_stack_along_the_normal() -> None:
@@ -72,6 +75,9 @@ def test_a_position_that_really_is_repeated_stays_in_its_stack_to_be_judged() ->
         {"echo_time": 90.0},
         {"b_value": 1000.0},
         {"kvp": 80.0},
+        {"energy_kev": 70.0},
+        {"columns": 256},
+        {"stack_id": "2"},
         {"rows": 256},
         {"image_type": ("ORIGINAL", "PRIMARY", "OTHER")},
         {"frame_of_reference_uid": "9.8"},
@@ -86,6 +92,22 @@ def test_what_differs_in_the_way_it_was_made_is_another_stack(change: dict[str, 
     ]
     stacks = build_stacks(changed, study_instance_uid="1", archives=["hospital"])
     assert [len(stack.headers) for stack in stacks] == [4, 4]
+
+
+def test_phases_told_apart_by_attributes_of_the_acquisition_are_read_from_the_header() -> None:
+    for keyword, values in {
+        "AcquisitionUID": ("2.25.1", "2.25.2"),
+        "AcquisitionDateTime": ("20260301101500", "20260301101545"),
+        "MonoenergeticEnergyEquivalent": (40.0, 70.0),
+    }.items():
+        images = list(render_ct(head(), scan(evenly(4, spacing=5.0)), temporal_positions=2).datasets())
+        for number, image in enumerate(images):
+            del image.TemporalPositionIdentifier, image.AcquisitionTime
+            image.AcquisitionNumber = 1
+            setattr(image, keyword, values[number // 4])
+        stacks = build_stacks(stored(seen(images)), study_instance_uid="1", archives=["hospital"])
+        assert [len(stack.headers) for stack in stacks] == [4, 4], keyword
+        assert len({stack.key for stack in stacks}) == 2
 
 
 def test_the_companions_of_a_routine_study_are_no_input_and_say_why() -> None:
@@ -130,6 +152,55 @@ def test_the_orientation_of_a_slice_without_position_is_unknown() -> None:
     instance = StoredInstance(archive="hospital", instance_class=InstanceClass.SOURCE, header=header, arrived_at=NOON)
     [stack] = build_stacks([instance], study_instance_uid="1", archives=["hospital"])
     assert "orientation" not in stack_facts(stack)
+
+
+@pytest.mark.parametrize(
+    ("sent", "known"),
+    [
+        (None, None),
+        ("", None),
+        ("-", None),
+        ("N/A", None),
+        ("не указано", None),
+        ("NONE", False),
+        ("No", False),
+        ("non-contrast", False),
+        ("w/o contrast", False),
+        ("Без контраста", False),
+        ("БЕЗ  КУ", False),
+        ("натив", False),
+        ("Омнипак 350", True),
+        ("Ultravist 370 80 ml", True),
+        ("CONTRAST", True),
+        ("NOVOPAQUE", True),
+    ],
+)
+def test_contrast_is_what_somebody_stated_and_otherwise_unknown(sent: str | None, known: bool | None) -> None:
+    images = list(render_ct(head(), scan(evenly(2, spacing=5.0))).datasets())
+    for image in images:
+        if sent is not None:
+            image.ContrastBolusAgent = sent
+    [stack] = build_stacks(stored(seen(images)), study_instance_uid="1", archives=["hospital"])
+    assert stack_facts(stack).get("has_contrast") is known
+
+
+def test_what_was_not_taken_as_sent_is_kept_with_what_was_sent_and_where_it_stood() -> None:
+    images = list(render_ct(head(), scan(evenly(2, spacing=5.0))).datasets())
+    for image in images:
+        image.BodyPartExamined, image.ConvolutionKernel = "THORAX", ""
+        image.SeriesDescription, image.ContrastBolusAgent = "Голова кость 1.0", "нет"
+    stacks = build_stacks(stored(seen(images)), study_instance_uid="1", archives=["hospital"])
+    [kept] = snapshot_facts(study_of("axial"), stacks)["stacks"]
+    assert kept["readings"] == {
+        "body_part": {"raw": "THORAX", "value": "CHEST", "source": "header"},
+        "kernel_class": {"raw": "Голова кость 1.0", "value": "BONE", "source": "series description"},
+        "has_contrast": {"raw": "нет", "value": False, "source": "header"},
+    }
+    assert {name: kept["facts"][name] for name in kept["readings"]} == {
+        "body_part": "CHEST",
+        "kernel_class": "BONE",
+        "has_contrast": False,
+    }
 
 
 @pytest.mark.parametrize(
@@ -184,3 +255,26 @@ def header_of(**fields: str) -> Header:
 def test_an_instance_is_told_by_what_it_is(header: Header, expected: InstanceClass) -> None:
     assert classify(header, is_own=lambda uid: False) is expected  # noqa: ARG005 nothing is ours here
     assert classify(header, is_own=lambda uid: uid == "1.1") is InstanceClass.OWN_RESULT
+
+
+@pytest.mark.parametrize("left_out", ["CurrentRequestedProcedureEvidenceSequence", "ContentSequence"])
+def test_what_a_rejection_note_names_is_read_from_its_evidence_and_from_its_content(left_out: str) -> None:
+    images = list(render_ct(head(), scan(evenly(12, spacing=5.0))).datasets())
+    note = rejection_note(images[:3], title=REJECTED_FOR_QUALITY)
+    delattr(note, left_out)
+    stacks = build_stacks(stored(seen([*images, note])), study_instance_uid="1", archives=["hospital"])
+    assert sorted((str(stack.exclusion), len(stack.headers)) for stack in stacks) == [
+        ("DERIVED_OBJECT", 1),
+        ("None", 9),
+        ("REJECTED", 3),
+    ]
+    [rejected] = [stack for stack in stacks if stack.exclusion is Exclusion.REJECTED]
+    assert {header.sop_instance_uid for header in rejected.headers} == {image.SOPInstanceUID for image in images[:3]}
+    assert rejected.exclusion_why == "Rejected for Quality Reasons, says the note in series 900"
+
+
+def test_a_note_in_one_archive_rejects_the_copies_in_another() -> None:
+    images = list(render_ct(head(), scan(evenly(12, spacing=5.0))).datasets())
+    note = stored(seen([rejection_note(images, title=REJECTED_FOR_QUALITY)]), archive="central")
+    [stack] = build_stacks([*stored(seen(images)), *note], study_instance_uid="1", archives=["hospital"])
+    assert stack.exclusion is Exclusion.REJECTED

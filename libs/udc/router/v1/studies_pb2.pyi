@@ -23,7 +23,7 @@ STUDY_STATE_CLOSED: StudyState
 STUDY_STATE_QUARANTINED: StudyState
 
 class Study(_message.Message):
-    __slots__ = ("study", "study_instance_uid", "organisation", "state", "revision", "archives", "first_seen_at", "last_arrival_at", "stacks", "outcomes", "trace_id", "reason")
+    __slots__ = ("study", "study_instance_uid", "organisation", "state", "revision", "archives", "first_seen_at", "last_arrival_at", "stacks", "outcomes", "trace_id", "reason", "history")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     STUDY_INSTANCE_UID_FIELD_NUMBER: _ClassVar[int]
     ORGANISATION_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class Study(_message.Message):
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     study: str
     study_instance_uid: str
     organisation: str
@@ -48,7 +49,20 @@ class Study(_message.Message):
     outcomes: _containers.RepeatedCompositeFieldContainer[StudyOutcome]
     trace_id: str
     reason: str
-    def __init__(self, study: _Optional[str] = ..., study_instance_uid: _Optional[str] = ..., organisation: _Optional[str] = ..., state: _Optional[_Union[StudyState, str]] = ..., revision: _Optional[int] = ..., archives: _Optional[_Iterable[str]] = ..., first_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_arrival_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stacks: _Optional[_Iterable[_Union[Stack, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[StudyOutcome, _Mapping]]] = ..., trace_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    history: _containers.RepeatedCompositeFieldContainer[StudyEntry]
+    def __init__(self, study: _Optional[str] = ..., study_instance_uid: _Optional[str] = ..., organisation: _Optional[str] = ..., state: _Optional[_Union[StudyState, str]] = ..., revision: _Optional[int] = ..., archives: _Optional[_Iterable[str]] = ..., first_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_arrival_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stacks: _Optional[_Iterable[_Union[Stack, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[StudyOutcome, _Mapping]]] = ..., trace_id: _Optional[str] = ..., reason: _Optional[str] = ..., history: _Optional[_Iterable[_Union[StudyEntry, _Mapping]]] = ...) -> None: ...
+
+class StudyEntry(_message.Message):
+    __slots__ = ("at", "event", "revision", "detail")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    event: str
+    revision: int
+    detail: str
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event: _Optional[str] = ..., revision: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class Stack(_message.Message):
     __slots__ = ("series_instance_uid", "key", "modality", "description", "frame_count", "closed", "slice_spacing_mm", "excluded")
@@ -127,7 +141,7 @@ class ExplainStudyRequest(_message.Message):
     def __init__(self, study: _Optional[str] = ...) -> None: ...
 
 class ExplainStudyResponse(_message.Message):
-    __slots__ = ("explanations",)
+    __slots__ = ("explanations", "study")
     class Clause(_message.Message):
         __slots__ = ("name", "expression", "value", "explanation")
         NAME_FIELD_NUMBER: _ClassVar[int]
@@ -155,8 +169,10 @@ class ExplainStudyResponse(_message.Message):
         stacks: _containers.RepeatedScalarFieldContainer[str]
         def __init__(self, attachment: _Optional[str] = ..., device: _Optional[str] = ..., version: _Optional[str] = ..., decision: _Optional[str] = ..., clauses: _Optional[_Iterable[_Union[ExplainStudyResponse.Clause, _Mapping]]] = ..., stacks: _Optional[_Iterable[str]] = ...) -> None: ...
     EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
+    STUDY_FIELD_NUMBER: _ClassVar[int]
     explanations: _containers.RepeatedCompositeFieldContainer[ExplainStudyResponse.Explanation]
-    def __init__(self, explanations: _Optional[_Iterable[_Union[ExplainStudyResponse.Explanation, _Mapping]]] = ...) -> None: ...
+    study: Study
+    def __init__(self, explanations: _Optional[_Iterable[_Union[ExplainStudyResponse.Explanation, _Mapping]]] = ..., study: _Optional[_Union[Study, _Mapping]] = ...) -> None: ...
 
 class CompleteStudyRequest(_message.Message):
     __slots__ = ("request_id", "study")
