@@ -41,6 +41,7 @@ from study_router.usecases.reports import (
     RecordFailure,
     RecordStart,
 )
+from study_router.usecases.sweeping import SweepArchive
 from study_router.usecases.viewing import RuleBook
 from study_router.usecases.watching import SweepDeadlines
 from udc.events.v1 import events_service_pb2_grpc
@@ -196,10 +197,17 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
 
 
 def _add_reconciliation_servicer(server: aio.Server, parts: Parts) -> None:
-    store, clock = parts.store, parts.clock
+    settings, store, clock = parts.settings, parts.store, parts.clock
     reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server(
         ReconciliationApi(
-            archives=CompareArchives(store=store, connectors=parts.connectors, clock=clock, pause=asyncio.sleep),
+            archives=CompareArchives(
+                store=store,
+                connectors=parts.connectors,
+                clock=clock,
+                pause=asyncio.sleep,
+                tiers=settings.tiers(),
+                zone=settings.time_zone,
+            ),
             outcomes=CompareOutcomes(store=store, plan=_plan(parts), clock=clock),
             archived=ListArchived(store=store),
         ),
@@ -290,6 +298,14 @@ def _roles(
             clock=parts.clock,
             pause_s=settings.arrival_pause_s,
             sweep_every_s=settings.sweep_every_s,
+        ),
+        sweep=SweepArchive(
+            store=parts.store,
+            connectors=parts.connectors,
+            clock=parts.clock,
+            tiers=settings.tiers(),
+            zone=settings.time_zone,
+            pause_s=settings.arrival_pause_s,
         ),
         index=IndexSeries(
             store=parts.store,
