@@ -41,6 +41,7 @@ from study_router.usecases.reports import (
     RecordFailure,
     RecordStart,
 )
+from study_router.usecases.submitting import SubmitStudies
 from study_router.usecases.sweeping import SweepArchive
 from study_router.usecases.viewing import RuleBook
 from study_router.usecases.watching import SweepDeadlines
@@ -177,6 +178,7 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
                 region=settings.region,
                 begin_trace=begin_study,
             ),
+            submit=SubmitStudies(store=store, connectors=parts.connectors, clock=clock),
             order_backfill=OrderBackfill(store=store, clock=clock),
             backfills=ReadBackfills(store),
         ),

@@ -125,7 +125,12 @@ class _Step:
         page = await self.connector.studies(None, offset=int(offset or 0), limit=PAGE)
         these = str(derive("page", *sorted(study.study_instance_uid for study in page.studies)))
         if page.studies and these != before:
-            undated = [study for study in page.studies if not study.moment.is_found_by_time]
+            window = self._widest()
+            undated = [
+                study
+                for study in page.studies
+                if not study.moment.is_found_by_time and (window is None or window.may_answer(study.moment))
+            ]
             while not await self._take(undated, is_new_since=self.sweep.completed_at is not None):
                 pass
             mark = f"{int(offset or 0) + len(page.studies)} {these}"
@@ -159,17 +164,26 @@ class _Step:
     async def _move_on(self, sweep: Sweep, *, is_done: bool) -> bool:
         if is_done:
             sweep = replace(sweep, is_running=False, completed_at=self.now, spans=(), mark="")
-        widest = max((tier.days for tier in self.use.tiers if tier.reach is Reach.DATED), default=None)
+        window = self._widest()
 
         def note(transaction: Transaction) -> None:
             transaction.sweeps.save(sweep)
-            if is_done and self.tier.reach is Reach.DATED and self.tier.days == widest:
-                # Nobody looks there any more.
-                transaction.sweeps.forget_before(self.archive, self.tier.window(self.now, self.use.zone).first)
+            if is_done and window is not None and window == self._window():
+                # Nobody looks at what was made before.
+                transaction.sweeps.forget_before(self.archive, window.first)
 
         crash.point("router.before_sweep")
         await self.use.store.transact(note)
         return not is_done
+
+    def _window(self) -> Span | None:
+        """Return the days that this sweep looks at; None when it does not go by date."""
+        return self.tier.window(self.now, self.use.zone) if self.tier.reach is Reach.DATED else None
+
+    def _widest(self) -> Span | None:
+        """Return all days that are looked at; None when no sweep goes by date."""
+        windows = [tier.window(self.now, self.use.zone) for tier in self.use.tiers if tier.reach is Reach.DATED]
+        return min(windows, key=lambda window: window.first, default=None)
 
     async def _take(self, seen: Sequence[ListedStudy], *, is_new_since: bool) -> bool:
         """Touch what is not as it was; say whether all of it was looked at."""
