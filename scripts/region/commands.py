@@ -58,13 +58,18 @@ def storescu(region: Region, files: Sequence[Path]) -> str:
     return shlex.join([*command, _shown(files[0].parent)]) + "/*.dcm"
 
 
-def set_up(region: Region) -> None:
-    """Log in, attach the archive, register the reference devices and attach them."""
+def set_up(region: Region, *, feed: str = "orthanc") -> None:
+    """Log in, attach the archive, register the reference devices and attach them.
+
+    Args:
+        region: A running region.
+        feed: How new studies are found: ``orthanc`` or ``dicomweb``.
+    """
     udc(region, "login")
     udc(
         region, "archive", "add", ARCHIVE,
         "--dicomweb-url", region.orthanc.dicomweb_url,
-        "--orthanc-url", region.orthanc.rest_url,
+        *(("--orthanc-url", region.orthanc.rest_url) if feed == "orthanc" else ("--feed", feed)),
         "--organisation", ORGANISATION,
         "--credentials", ARCHIVE_SECRET,
     )  # fmt: skip

@@ -149,6 +149,25 @@ def release(
 
 
 @app.command()
+def submit(
+    archive: Annotated[str, typer.Argument(help="Archive that holds the studies.")],
+    study: Annotated[list[str], typer.Argument(help="Study Instance UIDs.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Have studies read that no feed shows, such as old ones of an archive that only answers queries."""
+    request = pb.SubmitStudyRequest(request_id=new_request_id(), archive=archive, study_instance_uids=study)
+    answer = call(lambda services: services.studies.SubmitStudy(request))
+    if json:
+        output.as_json(answer)
+        return
+    for item in answer.studies:
+        held = f"{item.instances} instances of {item.series} series"
+        doing = f"{item.series_to_read} series are read now" if item.series_to_read else "known already, unchanged"
+        output.console.print(f"study {item.study_instance_uid}: {held}; {doing}")
+
+
+@app.command()
 def backfill(
     attachment: Annotated[str, typer.Argument(help="Attachment that is to look at older studies.")],
     *,

@@ -43,6 +43,8 @@ from study_router.usecases.reports import (
     RecordFailure,
     RecordStart,
 )
+from study_router.usecases.submitting import SubmitStudies
+from study_router.usecases.sweeping import SweepArchive
 from study_router.usecases.viewing import RuleBook
 from study_router.usecases.watching import SweepDeadlines
 from udc.events.v1 import events_service_pb2_grpc
@@ -180,6 +182,7 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
                 region=settings.region,
                 begin_trace=begin_study,
             ),
+            submit=SubmitStudies(store=store, connectors=parts.connectors, clock=clock),
             order_backfill=OrderBackfill(store=store, clock=clock),
             backfills=ReadBackfills(store),
         ),
@@ -200,10 +203,17 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
 
 
 def _add_reconciliation_servicer(server: aio.Server, parts: Parts) -> None:
-    store, clock = parts.store, parts.clock
+    settings, store, clock = parts.settings, parts.store, parts.clock
     reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server(
         ReconciliationApi(
-            archives=CompareArchives(store=store, connectors=parts.connectors, clock=clock, pause=asyncio.sleep),
+            archives=CompareArchives(
+                store=store,
+                connectors=parts.connectors,
+                clock=clock,
+                pause=asyncio.sleep,
+                tiers=settings.tiers(),
+                zone=settings.time_zone,
+            ),
             outcomes=CompareOutcomes(store=store, plan=_plan(parts), clock=clock),
             archived=ListArchived(store=store),
         ),
@@ -294,6 +304,14 @@ def _roles(
             clock=parts.clock,
             pause_s=settings.arrival_pause_s,
             sweep_every_s=settings.sweep_every_s,
+        ),
+        sweep=SweepArchive(
+            store=parts.store,
+            connectors=parts.connectors,
+            clock=parts.clock,
+            tiers=settings.tiers(),
+            zone=settings.time_zone,
+            pause_s=settings.arrival_pause_s,
         ),
         index=IndexSeries(
             store=parts.store,

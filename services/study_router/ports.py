@@ -2,15 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 
 from study_router.domain.announcements import Announcement
 from study_router.domain.backfills import Backfill
+from study_router.domain.listings import Fingerprint, ListedStudy, Span, StudyPage
 from study_router.domain.queue import Waiting
 from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Archive, Attachment, DeviceVersion
 from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, StudyEntry, Touched
+from study_router.domain.sweeps import Sweep
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
 from udckit.errors import Fact
 from udcmodel.stack import StackDescriptor
@@ -245,6 +247,37 @@ class Intake(Protocol):
         """Note that everything of an archive was compared."""
 
 
+class Sweeps(Protocol):
+    """How far archives that only answer queries were swept, and what was seen of each study."""
+
+    def of(self, archive: str) -> Mapping[str, Sweep]:
+        """Return the sweeps of an archive by tier; a tier that never began is absent."""
+
+    def save(self, sweep: Sweep) -> None:
+        """Note how far a sweep has come."""
+
+    def fingerprints(self, archive: str, study_instance_uids: Collection[str]) -> Mapping[str, Fingerprint]:
+        """Return what was seen last of each of these studies, where anything was."""
+
+    def keep(self, archive: str, studies: Collection[ListedStudy]) -> None:
+        """Remember what was seen of studies."""
+
+    def forget(self, archive: str, study_instance_uids: Collection[str]) -> None:
+        """Forget studies."""
+
+    def forget_before(self, archive: str, day: date) -> None:
+        """Forget studies that were made before a day."""
+
+    def seen_in(self, archive: str, span: Span) -> Sequence[str]:
+        """Return the studies seen that were made in ``span``; of a part of a day, those that have a time."""
+
+    def seen_without_time(self, archive: str, *, after: str, limit: int) -> Sequence[str]:
+        """Return the studies seen that lack a day or a time of day, in order, page by page."""
+
+    def open_studies(self, archive: str, *, after: str, limit: int) -> Sequence[str]:
+        """Return the UIDs of the open studies known in an archive, in order, page by page."""
+
+
 class Registry(Protocol):
     """Archives, devices, attachments."""
 
@@ -340,6 +373,10 @@ class Transaction(Protocol):
         """Feeds, and what still has to be read."""
 
     @property
+    def sweeps(self) -> Sweeps:
+        """What was seen of archives that only answer queries."""
+
+    @property
     def registry(self) -> Registry:
         """Archives, devices, attachments."""
 
@@ -396,14 +433,6 @@ class Feed(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class StudyCount:
-    """How many instances an archive holds of a study."""
-
-    study_instance_uid: str
-    instances: int
-
-
 class ArchiveConnector(Protocol):
     """Reads from one archive. Every call raises UpstreamUnavailableError when the archive is away."""
 
@@ -416,8 +445,11 @@ class ArchiveConnector(Protocol):
     async def patients(self, study_instance_uid: str) -> Sequence[Patient]:
         """Return everybody under whose identity the archive holds that UID."""
 
-    async def studies(self, *, offset: int, limit: int) -> Sequence[StudyCount]:
-        """Return a page of all studies with the number of their instances."""
+    async def studies(self, span: Span | None, *, offset: int, limit: int) -> StudyPage:
+        """Return a page of the studies made in ``span``, or of all studies."""
+
+    async def named(self, study_instance_uids: Sequence[str]) -> Mapping[str, ListedStudy]:
+        """Return those of the named studies that the archive holds."""
 
 
 class Connectors(Protocol):
@@ -427,7 +459,11 @@ class Connectors(Protocol):
         """Return the connector of an archive."""
 
     async def feed(self, archive: Archive) -> Feed:
-        """Return the feed of an archive."""
+        """Return the feed of an archive.
+
+        Raises:
+            InvalidRequestError: it has none.
+        """
 
 
 class Pools(Protocol):

@@ -1,15 +1,51 @@
 """Settings of the study router, from ``STUDY_ROUTER_*`` variables."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 from pydantic_settings import SettingsConfigDict
 
+from study_router.domain.sweeps import DEFAULT_TIERS, Reach, Tier
 from udckit.errors import InvalidRequestError
 from udckit.settings import ServiceSettings
 
 _KEY_BYTES: Final = 32
+
+
+class SweepTier(BaseModel):
+    """One line of the table of sweeps; see ``domain.sweeps.Tier``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    reach: Reach
+    every_s: PositiveFloat
+    days: int = Field(default=0, ge=0)
+    at_hour: int | None = Field(default=None, ge=0, le=23)
+
+    @classmethod
+    def of(cls, tier: Tier) -> "SweepTier":
+        """Return the line that says what ``tier`` is."""
+        return cls(
+            name=tier.name,
+            reach=tier.reach,
+            every_s=tier.every.total_seconds(),
+            days=tier.days,
+            at_hour=tier.at_hour,
+        )
+
+    def tier(self) -> Tier:
+        """Return what the line says."""
+        return Tier(
+            name=self.name,
+            reach=self.reach,
+            every=timedelta(seconds=self.every_s),
+            days=self.days,
+            at_hour=self.at_hour,
+        )
 
 
 class Settings(ServiceSettings):
@@ -31,7 +67,12 @@ class Settings(ServiceSettings):
     arrival_pause_s: NonNegativeFloat = 0.5
     """How long nothing must come to a series before its metadata are read."""
     sweep_every_s: PositiveFloat = 3600.0
-    """How often everything in an archive is compared with the index."""
+    """How often everything in an archive with a feed of changes is compared with the index."""
+
+    time_zone: ZoneInfo = ZoneInfo("Europe/Moscow")
+    """Time zone of the region, by its IANA name: what "today" means in Study Dates."""
+    sweeps: tuple[SweepTier, ...] = tuple(map(SweepTier.of, DEFAULT_TIERS))
+    """The table of sweeps through archives that only answer queries, as a JSON list."""
 
     input_quiet_s: NonNegativeFloat = 15.0
     """How long the stacks a device needs must be silent before its job starts; longer where a sender pauses longer."""
@@ -68,6 +109,17 @@ class Settings(ServiceSettings):
     """Pause between counts of what is open, for the metrics."""
     lease_s: PositiveFloat = 10.0
     """How long a replica that vanished keeps the others from its roles."""
+
+    def tiers(self) -> tuple[Tier, ...]:
+        """Return the table of sweeps.
+
+        Raises:
+            InvalidRequestError: two lines have the same name.
+        """
+        tiers = tuple(line.tier() for line in self.sweeps)
+        if len({tier.name for tier in tiers}) < len(tiers):
+            raise InvalidRequestError("two lines of the setting sweeps have the same name")
+        return tiers
 
     def identity_key(self) -> bytes:
         """Read the key of the patient fingerprint.

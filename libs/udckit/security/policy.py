@@ -51,6 +51,7 @@ RULES: Final = (
     _rule(f"{_STUDIES}/ExplainStudy", _SEE_STATES | {Role.PHYSICIAN}, Scope.REGION),
     _rule(f"{_STUDIES}/CompleteStudy", _DAILY, Scope.REGION),
     _rule(f"{_STUDIES}/ReleaseStudy", _DAILY, Scope.REGION),
+    _rule(f"{_STUDIES}/SubmitStudy", _DAILY, Scope.REGION),
     # Which studies a device sees is the region's decision; it can keep a pool busy for days.
     _rule(f"{_STUDIES}/BackfillStudies", _ADMIN, Scope.REGION),
     _rule(f"{_STUDIES}/ListBackfills", _SEE_STATES, Scope.REGION),

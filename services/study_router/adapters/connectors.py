@@ -9,7 +9,6 @@ import httpx
 
 from study_router.adapters.dicomweb import DicomWeb
 from study_router.adapters.orthanc import OrthancFeed
-from study_router.adapters.sweeping import SweepingFeed
 from study_router.domain.registry import Archive, FeedKind
 from study_router.ports import ArchiveConnector, Feed
 from udckit.clock import Clock
@@ -40,7 +39,7 @@ class HttpConnectors:
         return DicomWeb(await self._client(archive), archive.dicomweb_url, archive=archive.archive)
 
     async def feed(self, archive: Archive) -> Feed:
-        """Return the feed of an archive."""
+        """Return the feed of an archive that tells of its changes."""
         match archive.feed:
             case FeedKind.ORTHANC:
                 return OrthancFeed(
@@ -50,10 +49,8 @@ class HttpConnectors:
                     clock=self._clock,
                     tolerance_s=self._tolerance_s,
                 )
-            case FeedKind.DICOMWEB:
-                return SweepingFeed(await self.connector(archive), clock=self._clock)
-            case FeedKind.NONE:
-                raise InvalidRequestError(f"archive {archive.archive} has no feed", archive=archive.archive)
+            case FeedKind.DICOMWEB | FeedKind.NONE:
+                raise InvalidRequestError(f"archive {archive.archive} tells of no changes", archive=archive.archive)
 
     async def _client(self, archive: Archive) -> httpx.AsyncClient:
         # The archive as a whole is the key: an address or secret that was changed is a new client.

@@ -1,4 +1,4 @@
-"""An archive by DICOMweb (PS3.18): QIDO-RS for counts, WADO-RS for metadata."""
+"""An archive by DICOMweb (PS3.18): QIDO-RS for studies and counts, WADO-RS for metadata."""
 
 import asyncio
 import json
@@ -8,16 +8,23 @@ from typing import Any, Final
 
 import httpx
 
-from study_router.adapters.dicom_json import integer, text
+from study_router.adapters.dicom_json import integer, text, texts
 from study_router.adapters.headers import patient_of, seen_instance
+from study_router.domain.listings import Fingerprint, ListedStudy, Moment, Span, StudyPage, clock_of
 from study_router.domain.studies import Patient, SeenInstance
-from study_router.ports import StudyCount
 from udckit.errors import UpstreamUnavailableError
 
 _JSON: Final = {"Accept": "application/dicom+json"}
 _METADATA_TIMEOUT_S: Final = 120.0
 """Metadata of a series of thousands of images are megabytes, and an archive may read every file for them."""
 _QUERY_TIMEOUT_S: Final = 30.0
+_FINGERPRINT: Final = "00201208,00201206,00080061,00080030"
+_NOT_ALL: Final = "299"
+"""Of a ``Warning`` header: there are more results than the answer holds (PS3.18 8.3.4.4)."""
+
+_CUT: Final = frozenset({httpx.codes.PARTIAL_CONTENT, httpx.codes.REQUEST_ENTITY_TOO_LARGE})
+_NOT_AN_ANSWER: Final = frozenset({httpx.codes.ACCEPTED, httpx.codes.PARTIAL_CONTENT})
+"""The archive is still at work on it, or has only a part: to take it for all would be to lose the rest."""
 
 
 class DicomWeb:
@@ -47,13 +54,45 @@ class DicomWeb:
         parameters = {"StudyInstanceUID": study_instance_uid, "includefield": "00100021"}
         return list(dict.fromkeys(patient_of(study) for study in await self._query("/studies", parameters)))
 
-    async def studies(self, *, offset: int, limit: int) -> Sequence[StudyCount]:
-        """Return a page of all studies with the number of their instances."""
-        parameters = {"includefield": "00201208", "offset": str(offset), "limit": str(limit)}
-        return [
-            StudyCount(text(study, "0020000D"), integer(study, "00201208") or 0)
-            for study in await self._query("/studies", parameters)
-        ]
+    async def studies(self, span: Span | None, *, offset: int, limit: int) -> StudyPage:
+        """Return a page of the studies made in ``span``, or of all studies."""
+        parameters = {"includefield": _FINGERPRINT, "offset": str(offset), "limit": str(limit)}
+        return await self._page({**_selecting(span), **parameters})
+
+    async def named(self, study_instance_uids: Sequence[str]) -> Mapping[str, ListedStudy]:
+        """Return those of the named studies that the archive holds.
+
+        All are asked for at once (PS3.4 C.2.2.2.2, list of UID matching); what an archive without lists leaves out
+        is asked for alone.
+        """
+        found = await self._named(study_instance_uids)
+        if len(study_instance_uids) > 1:
+            for uid in study_instance_uids:
+                if uid not in found:
+                    found |= await self._named([uid])
+        return found
+
+    async def _named(self, study_instance_uids: Sequence[str]) -> dict[str, ListedStudy]:
+        page = await self._page({"StudyInstanceUID": ",".join(study_instance_uids), "includefield": _FINGERPRINT})
+        # An archive that does not select by UID answers with others too.
+        return {
+            study.study_instance_uid: study for study in page.studies if study.study_instance_uid in study_instance_uids
+        }
+
+    async def _page(self, parameters: Mapping[str, str]) -> StudyPage:
+        async with self._asking("/studies", parameters, timeout_s=_QUERY_TIMEOUT_S, may_be_cut=True) as response:
+            if response is None:
+                # That nothing matches is said otherwise; an address that is wrong must not look like an empty archive.
+                raise unavailable(self._archive, "status 404 for a query")
+            if response.status_code == httpx.codes.NO_CONTENT:
+                return StudyPage(())
+            if response.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+                return StudyPage((), says_more=True)
+            says_more = (
+                response.headers.get("Warning", "").startswith(_NOT_ALL)
+                or response.status_code == httpx.codes.PARTIAL_CONTENT
+            )
+            return StudyPage(_listed(_decoded(response.content, self._archive)), says_more=says_more)
 
     async def _query(self, path: str, parameters: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
         async with self._asking(path, parameters, timeout_s=_QUERY_TIMEOUT_S) as response:
@@ -63,9 +102,16 @@ class DicomWeb:
 
     @asynccontextmanager
     async def _asking(
-        self, path: str, parameters: Mapping[str, str], *, timeout_s: float
+        self, path: str, parameters: Mapping[str, str], *, timeout_s: float, may_be_cut: bool = False
     ) -> AsyncIterator[httpx.Response | None]:
-        """Ask, and yield the answer; None where the archive holds nothing of that name."""
+        """Ask, and yield the answer; None where the archive holds nothing of that name.
+
+        Args:
+            path: Below the root.
+            parameters: Of the query.
+            timeout_s: How long to wait for bytes.
+            may_be_cut: Whether an answer that is not all of it, or a refusal to give that much, is an answer.
+        """
         try:
             response = await self._client.get(
                 f"{self._root}{path}", params=dict(parameters), headers=_JSON, timeout=timeout_s
@@ -74,10 +120,50 @@ class DicomWeb:
             raise unavailable(self._archive, type(error).__name__) from error
         if response.status_code == httpx.codes.NOT_FOUND:
             yield None
-        elif response.is_success:
-            yield response
-        else:
+            return
+        is_whole = response.is_success and response.status_code not in _NOT_AN_ANSWER
+        if not is_whole and not (may_be_cut and response.status_code in _CUT):
             raise unavailable(self._archive, f"status {response.status_code}")
+        yield response
+
+
+def _selecting(span: Span | None) -> Mapping[str, str]:
+    if span is None:
+        return {}
+    selection = {"StudyDate": f"{span.first:%Y%m%d}-{span.last:%Y%m%d}"}
+    if span.is_part_of_a_day:
+        # The ends of the day stay open: the last second has fractions.
+        start = clock_of(span.from_s) if span.from_s else ""
+        selection["StudyTime"] = f"{start}-{'' if span.ends_the_day else clock_of(span.to_s)}"
+    return selection
+
+
+def _listed(found: Sequence[Mapping[str, Any]]) -> tuple[ListedStudy, ...]:
+    """Return the studies of an answer; the halves of one that two patients share are one, with all instances."""
+    listed: dict[str, ListedStudy] = {}
+    for study in found:
+        uid = text(study, "0020000D")
+        told = Fingerprint(
+            instances=integer(study, "00201208"),
+            series=integer(study, "00201206"),
+            modalities=tuple(sorted({value for value in texts(study, "00080061") if value})),
+        )
+        if uid in listed:
+            told = _together(listed[uid].fingerprint, told)
+        if uid:
+            listed[uid] = ListedStudy(uid, Moment.parse(text(study, "00080020"), text(study, "00080030")), told)
+    return tuple(listed.values())
+
+
+def _together(one: Fingerprint, other: Fingerprint) -> Fingerprint:
+    def total(first: int | None, second: int | None) -> int | None:
+        return None if first is None or second is None else first + second
+
+    return Fingerprint(
+        instances=total(one.instances, other.instances),
+        series=total(one.series, other.series),
+        modalities=tuple(sorted({*one.modalities, *other.modalities})),
+    )
 
 
 def unavailable(archive: str, why: str) -> UpstreamUnavailableError:

@@ -19,6 +19,7 @@ from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
 from study_router.usecases.reading import ExplainStudy, ReadJobs, ReadStudies
 from study_router.usecases.releasing import ReleaseStudy
+from study_router.usecases.submitting import SubmitStudies
 from udc.router.v1 import jobs_pb2, jobs_pb2_grpc, studies_pb2, studies_pb2_grpc
 from udckit.errors import InvalidRequestError
 
@@ -34,6 +35,7 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
     explain: ExplainStudy
     complete: CompleteStudy
     release: ReleaseStudy
+    submit: SubmitStudies
     order_backfill: OrderBackfill
     backfills: ReadBackfills
 
@@ -73,6 +75,23 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
             raise InvalidRequestError("reason is missing")
         study = await self.release(request.study, reason=request.reason)
         return studies_pb2.ReleaseStudyResponse(study=study_to_proto(await self.studies.one(study.study)))
+
+    async def SubmitStudy(
+        self, request: studies_pb2.SubmitStudyRequest, context: Any
+    ) -> studies_pb2.SubmitStudyResponse:
+        """Have studies read that no feed shows."""
+        found = await self.submit(archive=request.archive, study_instance_uids=request.study_instance_uids)
+        return studies_pb2.SubmitStudyResponse(
+            studies=[
+                studies_pb2.SubmitStudyResponse.Submitted(
+                    study_instance_uid=study.study_instance_uid,
+                    series=study.series,
+                    instances=study.instances,
+                    series_to_read=study.series_to_read,
+                )
+                for study in found
+            ]
+        )
 
     async def BackfillStudies(
         self, request: studies_pb2.BackfillStudiesRequest, context: Any

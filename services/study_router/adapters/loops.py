@@ -1,9 +1,10 @@
 """Work that goes on in the background, each kind as a role that one replica holds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -14,6 +15,7 @@ from study_router.usecases.backfilling import AdvanceBackfills
 from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
 from study_router.usecases.intake import FollowFeed, IndexSeries
+from study_router.usecases.sweeping import SweepArchive
 from study_router.usecases.watching import SweepDeadlines
 from udckit.clock import Clock
 from udckit.errors import Kind, ServiceError
@@ -101,6 +103,7 @@ class Intake:
     Attributes:
         store: Transactions.
         follow: Reads a page of a feed.
+        sweep: Looks at an archive without one.
         index: Reads a series.
         clock: Time.
         poll_s: Pause between looks at a feed that has nothing new.
@@ -109,6 +112,7 @@ class Intake:
 
     store: SqlStore
     follow: FollowFeed
+    sweep: SweepArchive
     index: IndexSeries
     clock: Clock
     poll_s: float
@@ -129,13 +133,8 @@ class Intake:
                 await asyncio.sleep(_ARCHIVES_LOOK_S)
 
     async def _follow(self, archive: Archive, store: SqlStore) -> None:
-        follow, index = replace(self.follow, store=store), replace(self.index, store=store)
+        index = replace(self.index, store=store)
         touched = Bell()
-
-        async def read_feed() -> bool:
-            is_more = await follow(archive)
-            touched.ring()
-            return is_more
 
         async def read_series() -> bool:
             now = self.clock.now()
@@ -146,17 +145,35 @@ class Intake:
                 await index(archive, arrival)
             return bool(arrivals)
 
+        pause_s = min(self.poll_s, self.follow.pause_s or self.poll_s)
         async with _together() as group:
-            for name, step in (("feed", read_feed), ("index", read_series)):
-                group.create_task(
-                    keep_doing(
-                        step,
-                        name=f"{name}:{archive.archive}",
-                        bell=touched if name == "index" else Bell(),
-                        pause_s=self.poll_s if name == "feed" else min(self.poll_s, follow.pause_s or self.poll_s),
-                        longest_s=self.back_off_s,
-                    )
-                )
+            self._keep(group, read_series, name=f"index:{archive.archive}", bell=touched, pause_s=pause_s)
+            for name, look in self._looks(archive, store):
+                step = _ringing(touched, look)
+                self._keep(group, step, name=f"{name}:{archive.archive}", bell=Bell(), pause_s=self.poll_s)
+
+    def _keep(self, group: asyncio.TaskGroup, step: Step, *, name: str, bell: Bell, pause_s: float) -> None:
+        group.create_task(keep_doing(step, name=name, bell=bell, pause_s=pause_s, longest_s=self.back_off_s))
+
+    def _looks(self, archive: Archive, store: SqlStore) -> Iterator[tuple[str, Step]]:
+        """Return how the archive is looked at: by its feed, or by sweeps that do not wait for each other."""
+        if archive.feed is FeedKind.DICOMWEB:
+            sweep = replace(self.sweep, store=store)
+            for tier in sweep.tiers:
+                yield f"sweep:{tier.name}", partial(sweep, archive, tier)
+        else:
+            yield "feed", partial(replace(self.follow, store=store), archive)
+
+
+def _ringing(bell: Bell, step: Step) -> Step:
+    """Return ``step``, followed by a ring."""
+
+    async def ring() -> bool:
+        is_more = await step()
+        bell.ring()
+        return is_more
+
+    return ring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

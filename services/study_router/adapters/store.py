@@ -14,6 +14,7 @@ from study_router.adapters.jobs_store import SqlJobs
 from study_router.adapters.registry_store import SqlRegistry
 from study_router.adapters.senders_store import SqlSenders
 from study_router.adapters.studies_store import SqlStudies
+from study_router.adapters.sweeps_store import SqlSweeps
 from study_router.domain.announcements import Announcement
 from study_router.ports import Transaction
 from udckit import audit
@@ -32,6 +33,7 @@ class SqlTransaction:
         self.jobs = SqlJobs(connection)
         self.studies = SqlStudies(connection)
         self.intake = SqlIntake(connection)
+        self.sweeps = SqlSweeps(connection)
         self.registry = SqlRegistry(connection)
         self.backfills = SqlBackfills(connection)
         self.senders = SqlSenders(connection)

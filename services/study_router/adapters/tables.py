@@ -106,6 +106,34 @@ ARRIVALS: Final = Table(
 )
 Index("arrivals_by_time", ARRIVALS.c.archive, ARRIVALS.c.not_before)
 
+SWEEPS: Final = Table(
+    "sweeps",
+    METADATA,
+    # How far a tier of sweeps has come in an archive that only answers queries.
+    Column("archive", String, primary_key=True),
+    Column("tier", String, primary_key=True),
+    Column("began_at", UtcTime),
+    Column("is_running", Boolean, nullable=False),
+    Column("completed_at", UtcTime),
+    Column("spans", JSON, nullable=False),
+    Column("mark", String, nullable=False),
+    Column("problem", String, nullable=False),
+)
+
+SEEN_STUDIES: Final = Table(
+    "seen_studies",
+    METADATA,
+    # What a query told last of a study, by which a change is seen. NULL or empty where it told nothing.
+    Column("archive", String, primary_key=True),
+    Column("study_instance_uid", String, primary_key=True),
+    Column("study_date", String, nullable=False),
+    Column("study_second", Integer),
+    Column("instances", Integer),
+    Column("series", Integer),
+    Column("modalities", JSON, nullable=False),
+)
+Index("seen_studies_by_date", SEEN_STUDIES.c.archive, SEEN_STUDIES.c.study_date)
+
 STUDIES: Final = Table(
     "studies",
     METADATA,

@@ -25,6 +25,7 @@ from study_router.domain.studies import (
 )
 from study_router.domain.work import Ending
 from study_router.ports import ArchiveConnector, Arrival, BeginTrace, Connectors, Store, Transaction
+from study_router.usecases.listing import studies_held
 from study_router.usecases.moving import move
 from udckit import crash
 from udckit.clock import Clock
@@ -91,11 +92,12 @@ class FollowFeed:
         """Compare everything that the archive holds with what is known; return how many studies differ.
 
         Raises:
+            ListingCutError: the archive does not show all its studies.
             UpstreamUnavailableError: the archive is away.
         """
         name = archive.archive
         connector = await self.connectors.connector(archive)
-        held = await studies_held(connector)
+        held = await studies_held(connector, name, None)
         different = await self._different(name, held)
         now = self.clock.now()
         for uid in different:
@@ -127,21 +129,6 @@ class FollowFeed:
 
 def _has_sources(seen: Sequence[SeenInstance], own: Collection[str]) -> bool:
     return any(classify(item.header, is_own=own.__contains__) is InstanceClass.SOURCE for item in seen)
-
-
-async def studies_held(connector: ArchiveConnector) -> Mapping[str, int]:
-    """Return every study of an archive with the number of its instances.
-
-    Raises:
-        UpstreamUnavailableError: the archive is away.
-    """
-    held: dict[str, int] = {}
-    while page := await connector.studies(offset=len(held), limit=_STUDIES_AT_ONCE):
-        before = len(held)
-        held.update({study.study_instance_uid: study.instances for study in page})
-        if len(held) == before:
-            break
-    return held
 
 
 def _series_of(transaction: Transaction, *, archive: str, study_instance_uid: str) -> Sequence[str]:

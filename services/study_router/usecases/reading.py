@@ -279,8 +279,10 @@ class CheckArchive:
         """
         archive = await self.store.read(lambda transaction: transaction.registry.archive(name))
         steps = [await self._step("query", self._query(archive))]
-        if archive.feed is not FeedKind.NONE:
+        if archive.feed is FeedKind.ORTHANC:
             steps.append(await self._step("feed", self._feed(archive)))
+        if archive.feed is FeedKind.DICOMWEB:
+            steps.append(await self._sweeps(archive))
         return steps
 
     async def _step(self, name: str, asking: Coroutine[Any, Any, str]) -> CheckStep:
@@ -291,11 +293,23 @@ class CheckArchive:
 
     async def _query(self, archive: Archive) -> str:
         connector = await self.connectors.connector(archive)
-        studies = await connector.studies(offset=0, limit=1)
-        return "QIDO-RS answers" + ("" if studies else "; no study is there yet")
+        page = await connector.studies(None, offset=0, limit=1)
+        return "QIDO-RS answers" + ("" if page.studies else "; no study is there yet")
 
     async def _feed(self, archive: Archive) -> str:
         cursor = await self.store.read(lambda transaction: transaction.intake.cursor(archive.archive))
         feed = await self.connectors.feed(archive)
         page = await feed.read(cursor)
         return "the feed is up to date" if page.is_last and not page.touched else "the feed has more to read"
+
+    async def _sweeps(self, archive: Archive) -> CheckStep:
+        """Say how far the sweeps have come, and what they could not see."""
+        sweeps = await self.store.read(lambda transaction: transaction.sweeps.of(archive.archive))
+        problems = [f"{name}: {sweep.problem}" for name, sweep in sorted(sweeps.items()) if sweep.problem]
+        if problems:
+            return CheckStep("sweeps", ok=False, detail="; ".join(problems))
+        told = [
+            f"{name} {'under way' if sweep.completed_at is None else f'complete {sweep.completed_at:%F %T} UTC'}"
+            for name, sweep in sorted(sweeps.items())
+        ]
+        return CheckStep("sweeps", ok=True, detail="; ".join(told) or "no sweep has begun yet")

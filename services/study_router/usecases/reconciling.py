@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import Final, TypeVar
 
+from study_router.domain.listings import Span
 from study_router.domain.reconciliation import (
     Difference,
     Finding,
@@ -20,9 +21,10 @@ from study_router.domain.reconciliation import (
 )
 from study_router.domain.registry import Archive, FeedKind
 from study_router.domain.studies import Study, StudyState, Touched
+from study_router.domain.sweeps import Reach, Tier
 from study_router.domain.work import CurrentOutcome, Job
 from study_router.ports import ArchiveConnector, Connectors, Store, Transaction
-from study_router.usecases.intake import studies_held
+from study_router.usecases.listing import ListingCutError, studies_held
 from study_router.usecases.moving import settle
 from study_router.usecases.planning import PlanStudy
 from udckit.clock import Clock
@@ -41,20 +43,24 @@ T = TypeVar("T")
 class CompareArchives:
     """Archive and index: the same instances in every series.
 
-    Archives do not say when something came to them, so all studies of an archive are listed; those that the index knows
-    count only if something arrived in them since.
+    Archives do not say when something came to them, so all studies of an archive are listed; of one that only answers
+    queries those of the days that are swept. Those that the index knows count only if something arrived in them since.
 
     Attributes:
         store: Transactions.
         connectors: Access to archives.
         clock: Time.
         pause: Waits so many seconds.
+        tiers: The table of sweeps.
+        zone: Time zone of the region.
     """
 
     store: Store
     connectors: Connectors
     clock: Clock
     pause: Callable[[float], Awaitable[None]]
+    tiers: Sequence[Tier]
+    zone: tzinfo
 
     async def __call__(self, *, since: datetime, repair: bool) -> AsyncIterator[Finding | Unsettled]:
         """Compare every archive that has a feed."""
@@ -64,12 +70,13 @@ class CompareArchives:
             try:
                 for finding in await self._compare(archive, since=since, repair=repair):
                     yield finding
-            except UpstreamUnavailableError as error:
+            except (UpstreamUnavailableError, ListingCutError) as error:
                 yield Finding(kind=FindingKind.ARCHIVE_AWAY, about=f"archives/{archive.archive}", detail=error.message)
 
     async def _compare(self, archive: Archive, *, since: datetime, repair: bool) -> Sequence[Finding | Unsettled]:
         connector = await self.connectors.connector(archive)
-        suspects = await self._suspects(archive.archive, await studies_held(connector), since)
+        held = await studies_held(connector, archive.archive, self._days(archive))
+        suspects = await self._suspects(archive.archive, held, since)
         differing = [uid for uid in suspects if await self._difference(archive.archive, connector, uid, since)]
         if not differing:
             return ()
@@ -84,6 +91,13 @@ class CompareArchives:
             else:
                 findings.extend(await self._found(archive.archive, uid, still, repair=repair))
         return findings
+
+    def _days(self, archive: Archive) -> Span | None:
+        """Return what is listed of an archive; None for everything."""
+        if archive.feed is not FeedKind.DICOMWEB:
+            return None
+        spans = [tier.window(self.clock.now(), self.zone) for tier in self.tiers if tier.reach is Reach.DATED]
+        return min(spans, key=lambda span: span.first, default=None)
 
     async def _suspects(self, archive: str, held: Mapping[str, int], since: datetime) -> Sequence[str]:
         """Return the studies whose number of instances is not the same."""

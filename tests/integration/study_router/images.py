@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, ComprehensiveSRStorage, CTImageStorage, ExplicitVRLittleEndian
 
 from udcphantom.study import Study
 
@@ -51,3 +51,18 @@ def write_as_other_patient(study: Study, directory: Path) -> list[Path]:
         dataset.save_as(path)
         paths.append(path)
     return paths
+
+
+def write_image(path: Path, *, study: str, series: str, day: str, time: str) -> Path:
+    """Write an image without pixels, named as its file."""
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    image.file_meta.MediaStorageSOPInstanceUID = UID(path.stem)
+    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, path.stem
+    image.PatientID, image.PatientName = "PHANTOM-1", "Phantom"
+    image.StudyInstanceUID, image.SeriesInstanceUID = study, series
+    image.StudyDate, image.StudyTime, image.Modality = day, time, "CT"
+    image.save_as(path, enforce_file_format=True)
+    return path

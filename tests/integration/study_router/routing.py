@@ -4,18 +4,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
 from study_router.adapters.cel import CelCompiler
 from study_router.adapters.store import SqlStore
 from study_router.domain.instances import Header
+from study_router.domain.listings import Fingerprint, ListedStudy, Moment, Span, StudyPage
 from study_router.domain.readiness import Quiet
 from study_router.domain.reconciliation import Finding, Unsettled
 from study_router.domain.registry import Archive, Attachment, FeedKind
-from study_router.domain.studies import Patient, SeenInstance, Study, Touched
+from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, Touched
+from study_router.domain.sweeps import DEFAULT_TIERS
 from study_router.domain.work import CurrentOutcome, Ending, Job
-from study_router.ports import Page, StudyCount
+from study_router.ports import Page, Transaction
 from study_router.usecases.archiving import Answer, BeginArchiving
 from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
@@ -32,6 +35,7 @@ from study_router.usecases.reports import (
     RecordFailure,
     RecordStart,
 )
+from study_router.usecases.sweeping import SweepArchive
 from study_router.usecases.viewing import RuleBook
 from study_router.usecases.watching import SweepDeadlines
 from udckit.database import Database
@@ -44,6 +48,7 @@ from udcmodel.ids import digest_of
 from udcmodel.stack import StackDescriptor
 from udcmodel.vocabulary import ErrorCategory, Mode, Priority
 
+MOSCOW = ZoneInfo("Europe/Moscow")
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 REGION = "r77"
 ORGANISATION = "1.2.643.5.1.13.13.12.2.77.99999"
@@ -101,12 +106,24 @@ def slice_header(number: int, *, series: str = "1.2.1", patient_spacing: float =
 
 @dataclass
 class PlayedArchive:
-    """What an archive holds, by study and series; ``meanwhile`` happens once, while it is being asked for counts."""
+    """What an archive holds, by study and series, and the Study Times.
+
+    ``meanwhile`` happens once, while it is being asked for counts.
+    """
 
     held: dict[str, dict[str, list[SeenInstance]]] = field(default_factory=dict)
+    times: dict[str, str] = field(default_factory=dict)
     meanwhile: Callable[[], Awaitable[None]] | None = None
 
-    def put(self, study: str, headers: Sequence[Header], *, patient: Patient = PATIENT, age: str = "066Y") -> None:
+    def put(
+        self,
+        study: str,
+        headers: Sequence[Header],
+        *,
+        patient: Patient = PATIENT,
+        age: str = "066Y",
+        day: str = "20260301",
+    ) -> None:
         for header in headers:
             series = self.held.setdefault(study, {}).setdefault(header.series_instance_uid, [])
             series[:] = [item for item in series if item.header.sop_instance_uid != header.sop_instance_uid]
@@ -115,7 +132,7 @@ class PlayedArchive:
                     study_instance_uid=study,
                     patient=patient,
                     age=age,
-                    study_date="20260301",
+                    study_date=day,
                     study_description="",
                     header=header,
                 )
@@ -139,11 +156,31 @@ class PlayedArchive:
         series = self.held.get(study_instance_uid, {}).values()
         return list(dict.fromkeys(item.patient for items in series for item in items))
 
-    async def studies(self, *, offset: int, limit: int) -> Sequence[StudyCount]:
-        counts = [
-            StudyCount(uid, sum(map(len, series.values()))) for uid, series in sorted(self.held.items()) if series
-        ]
-        return counts[offset : offset + limit]
+    async def studies(self, span: Span | None, *, offset: int, limit: int) -> StudyPage:
+        listed = [study for uid in sorted(self.held) if (study := self._listed(uid)) is not None]
+        asked = [study for study in listed if span is None or _is_in(study, span)]
+        return StudyPage(tuple(asked[offset : offset + limit]))
+
+    async def named(self, study_instance_uids: Sequence[str]) -> Mapping[str, ListedStudy]:
+        return {uid: study for uid in study_instance_uids if (study := self._listed(uid)) is not None}
+
+    def _listed(self, uid: str) -> ListedStudy | None:
+        items = [item for series in self.held.get(uid, {}).values() for item in series]
+        if not items:
+            return None
+        told = Fingerprint(
+            instances=len(items),
+            series=len({item.header.series_instance_uid for item in items}),
+            modalities=tuple(sorted({item.header.modality for item in items})),
+        )
+        return ListedStudy(uid, Moment.parse(items[0].study_date, self.times.get(uid, "")), told)
+
+
+def _is_in(study: ListedStudy, span: Span) -> bool:
+    day, second = study.moment.day, study.moment.second
+    if day is None or not span.first <= day <= span.last:
+        return False
+    return not span.is_part_of_a_day or (second is not None and span.from_s <= second <= span.to_s)
 
 
 @dataclass
@@ -187,11 +224,11 @@ class Routing:
     async def put(self, content: bytes) -> str:
         return digest_of(content)
 
-    async def add_archive(self, name: str = "hospital") -> PlayedArchive:
+    async def add_archive(self, name: str = "hospital", *, feed: FeedKind = FeedKind.ORTHANC) -> PlayedArchive:
         archive = Archive(
             archive=name,
             organisation=ORGANISATION,
-            feed=FeedKind.ORTHANC,
+            feed=feed,
             dicomweb_url="http://archive/dicom-web",
             orthanc_url="http://archive",
             credentials="",
@@ -270,6 +307,37 @@ class Routing:
         )
         await follow(await self._archive(archive))
 
+    async def step(self, tier: str, *, archive: str = "hospital") -> bool:
+        """Take one step of a sweep; say whether more is waiting."""
+        sweep = SweepArchive(
+            store=self.store,
+            connectors=self.played,
+            clock=self.clock,
+            tiers=DEFAULT_TIERS,
+            zone=MOSCOW,
+            pause_s=0.0,
+        )
+        [wanted] = [item for item in DEFAULT_TIERS if item.name == tier]
+        return await sweep(await self._archive(archive), wanted)
+
+    async def sweep_archive(self, tier: str, *, archive: str = "hospital", index: bool = True) -> int:
+        """Sweep an archive by one tier until that has nothing to do, and index; return how many steps followed."""
+        steps = 0
+        while await self.step(tier, archive=archive):
+            steps += 1
+        if index:
+            await self.index(archive)
+        return steps
+
+    async def instances(self) -> list[StoredInstance]:
+        """Return everything that the index knows."""
+
+        def read(transaction: Transaction) -> list[StoredInstance]:
+            found = transaction.studies.search(limit=1000)
+            return [item for study in found for item in transaction.studies.instances(study.study)]
+
+        return await self.store.read(read)
+
     async def index(self, archive: str = "hospital") -> None:
         index = IndexSeries(
             store=self.store,
@@ -326,7 +394,14 @@ class Routing:
         async def pause(seconds: float) -> None:
             self.clock.pass_by(seconds)
 
-        archives = CompareArchives(store=self.store, connectors=self.played, clock=self.clock, pause=pause)
+        archives = CompareArchives(
+            store=self.store,
+            connectors=self.played,
+            clock=self.clock,
+            pause=pause,
+            tiers=DEFAULT_TIERS,
+            zone=MOSCOW,
+        )
         outcomes = CompareOutcomes(store=self.store, plan=self._plan(), clock=self.clock)
         with acting_as(SOMEBODY):
             return [found for compare in (archives, outcomes) async for found in compare(since=since, repair=repair)]

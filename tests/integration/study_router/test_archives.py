@@ -1,7 +1,10 @@
 """Archives that are listed, replaced or away, and what people see over gRPC meanwhile."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from integration.study_router.images import write_some
@@ -17,6 +20,7 @@ from udcmodel.grant import DeviceVersionRecord, registry_key
 from udcphantom.ct import render_ct
 from udcphantom.geometry import evenly, scan
 from udcphantom.heads import head
+from udcphantom.identity import Identity
 from udcphantom.study import Study
 
 pytestmark = pytest.mark.connected
@@ -35,11 +39,35 @@ async def found(world: World, uid: str) -> studies_pb2.Study:
     return await until(look, what="finding the study")
 
 
+def head_ct_of_today() -> Study:
+    return render_ct(
+        head(),
+        scan(evenly(20, spacing=5.0)),
+        identity=Identity(study_date=f"{datetime.now(UTC):%Y%m%d}"),
+    )
+
+
+QUICK_SWEEPS = json.dumps(
+    [
+        {"name": "open", "reach": "OPEN", "every_s": 0.5},
+        {"name": "today", "reach": "DATED", "every_s": 2.0},
+        {"name": "week", "reach": "DATED", "every_s": 3600, "days": 7},
+    ]
+)
+
+
 async def test_an_archive_that_only_answers_queries_is_followed_too(tmp_path: Path, orthanc: Orthanc) -> None:
-    study = head_ct()
-    async with region(tmp_path / "region") as world:
+    study = head_ct_of_today()
+    async with region(tmp_path / "region", sweeps=QUICK_SWEEPS) as world:
         await world.add_archive("hospital", orthanc, feed=archives_pb2.FEED_KIND_DICOMWEB)
         await world.attach_device("hospital")
+
+        async def swept() -> bool:
+            checked = await world.archives.CheckArchive(archives_pb2.CheckArchiveRequest(archive="hospital"))
+            steps = {step.name: step for step in checked.steps}
+            return steps["sweeps"].ok and "today complete" in steps["sweeps"].detail
+
+        await until(swept, what="the first sweep")
         await orthanc.store(write_some(study, tmp_path / "study", last=10))
         await found(world, study.uid)
         await orthanc.store(write_some(study, tmp_path / "study", first=10))
@@ -47,6 +75,27 @@ async def test_an_archive_that_only_answers_queries_is_followed_too(tmp_path: Pa
         assert job.revision == 1
         assert len(await world.jobs_of(study.uid)) == 1
         assert len(world.index()) == 20
+
+
+async def test_what_is_deleted_from_an_archive_that_only_answers_queries_is_forgotten(
+    tmp_path: Path, orthanc: Orthanc
+) -> None:
+    study = head_ct_of_today()
+    async with region(tmp_path / "region", sweeps=QUICK_SWEEPS) as world:
+        await world.add_archive("hospital", orthanc, feed=archives_pb2.FEED_KIND_DICOMWEB)
+        await orthanc.store(study.write(tmp_path / "study"))
+
+        async def held(count: int) -> bool:
+            return len(world.index()) == count
+
+        await until(lambda: held(20), what="finding the study")
+        async with httpx.AsyncClient(base_url=orthanc.rest_url, auth=orthanc.credentials) as client:
+            instances = (await client.get("/instances")).json()
+            assert (await client.delete(f"/instances/{instances[0]}")).is_success
+            await until(lambda: held(19), what="forgetting an instance")
+            [name] = (await client.get("/studies")).json()
+            assert (await client.delete(f"/studies/{name}")).is_success
+        await until(lambda: held(0), what="forgetting the study")
 
 
 async def test_an_archive_that_is_away_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:

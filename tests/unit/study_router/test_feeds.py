@@ -1,7 +1,7 @@
 """What the feeds make of what archives answer."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,9 +10,6 @@ import httpx
 import pytest
 
 from study_router.adapters.orthanc import OrthancFeed
-from study_router.adapters.sweeping import SweepingFeed
-from study_router.domain.studies import Patient, SeenInstance
-from study_router.ports import StudyCount
 from udckit.errors import UpstreamUnavailableError
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -140,40 +137,3 @@ async def test_an_archive_that_answers_with_an_error_is_away(status: int) -> Non
     feed = OrthancFeed(client, "http://archive", archive="hospital", clock=Noon(), tolerance_s=1.0)
     with pytest.raises(UpstreamUnavailableError):
         await feed.read("")
-
-
-@dataclass
-class ListedArchive:
-    """An archive that can be listed; ``page`` limits what it gives at once, whatever is asked for."""
-
-    held: dict[str, dict[str, int]]
-    page: int = 1000
-
-    async def studies(self, *, offset: int, limit: int) -> Sequence[StudyCount]:
-        counts = [StudyCount(uid, sum(series.values())) for uid, series in sorted(self.held.items())]
-        return counts[offset : offset + min(limit, self.page)]
-
-    async def counts(self, study_instance_uid: str) -> Mapping[str, int]:
-        return self.held[study_instance_uid]
-
-    async def series(self, study_instance_uid: str, series_instance_uid: str) -> Sequence[SeenInstance]:
-        raise AssertionError((study_instance_uid, series_instance_uid))
-
-    async def patients(self, study_instance_uid: str) -> Sequence[Patient]:
-        raise AssertionError(study_instance_uid)
-
-
-async def test_a_sweep_touches_what_grew_and_leaves_the_rest() -> None:
-    archive = ListedArchive({"1": {"1.1": 3}, "2": {"2.1": 1, "2.2": 1}})
-    feed = SweepingFeed(archive, clock=Noon())
-    first = await feed.read("")
-    assert [item.series_instance_uid for item in first.touched] == ["1.1", "2.1", "2.2"]
-    assert (await feed.read(first.cursor)).touched == ()
-    archive.held["1"]["1.1"] = 4
-    assert [item.series_instance_uid for item in (await feed.read(first.cursor)).touched] == ["1.1"]
-
-
-async def test_a_server_that_cuts_its_lists_is_asked_for_the_rest() -> None:
-    archive = ListedArchive({str(number): {f"{number}.1": 1} for number in range(25)}, page=10)
-    page = await SweepingFeed(archive, clock=Noon()).read("")
-    assert len(page.touched) == 25

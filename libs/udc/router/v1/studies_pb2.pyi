@@ -204,6 +204,33 @@ class ReleaseStudyResponse(_message.Message):
     study: Study
     def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ...) -> None: ...
 
+class SubmitStudyRequest(_message.Message):
+    __slots__ = ("request_id", "archive", "study_instance_uids")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    STUDY_INSTANCE_UIDS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    archive: str
+    study_instance_uids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request_id: _Optional[str] = ..., archive: _Optional[str] = ..., study_instance_uids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SubmitStudyResponse(_message.Message):
+    __slots__ = ("studies",)
+    class Submitted(_message.Message):
+        __slots__ = ("study_instance_uid", "series", "instances", "series_to_read")
+        STUDY_INSTANCE_UID_FIELD_NUMBER: _ClassVar[int]
+        SERIES_FIELD_NUMBER: _ClassVar[int]
+        INSTANCES_FIELD_NUMBER: _ClassVar[int]
+        SERIES_TO_READ_FIELD_NUMBER: _ClassVar[int]
+        study_instance_uid: str
+        series: int
+        instances: int
+        series_to_read: int
+        def __init__(self, study_instance_uid: _Optional[str] = ..., series: _Optional[int] = ..., instances: _Optional[int] = ..., series_to_read: _Optional[int] = ...) -> None: ...
+    STUDIES_FIELD_NUMBER: _ClassVar[int]
+    studies: _containers.RepeatedCompositeFieldContainer[SubmitStudyResponse.Submitted]
+    def __init__(self, studies: _Optional[_Iterable[_Union[SubmitStudyResponse.Submitted, _Mapping]]] = ...) -> None: ...
+
 class Backfill(_message.Message):
     __slots__ = ("backfill", "attachment", "from_day", "to_day", "study_instance_uids", "ordered_at", "handed_on", "ended_at")
     BACKFILL_FIELD_NUMBER: _ClassVar[int]

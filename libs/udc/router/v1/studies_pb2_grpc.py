@@ -60,6 +60,11 @@ class StudiesServiceStub:
                 request_serializer=udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyRequest.SerializeToString,
                 response_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyResponse.FromString,
                 _registered_method=True)
+        self.SubmitStudy = channel.unary_unary(
+                '/udc.router.v1.StudiesService/SubmitStudy',
+                request_serializer=udc_dot_router_dot_v1_dot_studies__pb2.SubmitStudyRequest.SerializeToString,
+                response_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.SubmitStudyResponse.FromString,
+                _registered_method=True)
         self.BackfillStudies = channel.unary_unary(
                 '/udc.router.v1.StudiesService/BackfillStudies',
                 request_serializer=udc_dot_router_dot_v1_dot_studies__pb2.BackfillStudiesRequest.SerializeToString,
@@ -110,6 +115,14 @@ class StudiesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitStudy(self, request, context):
+        """Has studies read that no feed shows, such as old ones of an archive that only answers queries. All of them or none;
+        one that is read already stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BackfillStudies(self, request, context):
         """Has an attachment look at studies that were complete before it began. Their jobs have BATCH priority. The same
         request_id twice is one backfill; a study that has its outcome already is left alone.
@@ -151,6 +164,11 @@ def add_StudiesServiceServicer_to_server(servicer, server):
                     servicer.ReleaseStudy,
                     request_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyRequest.FromString,
                     response_serializer=udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyResponse.SerializeToString,
+            ),
+            'SubmitStudy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitStudy,
+                    request_deserializer=udc_dot_router_dot_v1_dot_studies__pb2.SubmitStudyRequest.FromString,
+                    response_serializer=udc_dot_router_dot_v1_dot_studies__pb2.SubmitStudyResponse.SerializeToString,
             ),
             'BackfillStudies': grpc.unary_unary_rpc_method_handler(
                     servicer.BackfillStudies,
@@ -299,6 +317,33 @@ class StudiesService:
             '/udc.router.v1.StudiesService/ReleaseStudy',
             udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyRequest.SerializeToString,
             udc_dot_router_dot_v1_dot_studies__pb2.ReleaseStudyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitStudy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/udc.router.v1.StudiesService/SubmitStudy',
+            udc_dot_router_dot_v1_dot_studies__pb2.SubmitStudyRequest.SerializeToString,
+            udc_dot_router_dot_v1_dot_studies__pb2.SubmitStudyResponse.FromString,
             options,
             channel_credentials,
             insecure,
