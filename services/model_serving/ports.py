@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from model_serving.domain.answer import Answer, ExpectedOutput
+from model_serving.domain.form import ModelForm
 from model_serving.domain.pixels import ValueSpace
 from model_serving.domain.prepare import TensorPlan
 from model_serving.domain.run import Dispatch
@@ -136,6 +137,14 @@ class Backend(Protocol):
 
         Raises:
             RunFailedError: its files are not the registered ones, or it cannot be loaded.
+            UpstreamUnavailableError: the backend is away.
+        """
+
+    async def form(self, model: PinnedModel) -> ModelForm:
+        """Return the form of the tensors of a loaded model, as the backend knows it.
+
+        Raises:
+            RunFailedError: it does not say.
             UpstreamUnavailableError: the backend is away.
         """
 

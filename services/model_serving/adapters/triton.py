@@ -22,6 +22,7 @@ from tritonclient.utils import InferenceServerException
 from model_serving.adapters.memory import SHARED_MEMORY, Memory, Pool, offsets_of
 from model_serving.domain.answer import DTYPES, Answer, AnsweredOutput, ExpectedOutput, datatype_of
 from model_serving.domain.failure import Reason, RunFailedError
+from model_serving.domain.form import ModelForm, TensorForm
 from model_serving.ports import Exchange, ModelLostError, PinnedModel, TensorSpec
 from udckit import telemetry
 from udckit.errors import InvalidRequestError, NotFoundError, ServiceError, UpstreamUnavailableError
@@ -88,6 +89,14 @@ class TritonBackend:
             raise RunFailedError(
                 Reason.MODEL_NOT_READY, f"version {model.number} of model {model.name} is not what the server loaded"
             )
+
+    async def form(self, model: PinnedModel) -> ModelForm:
+        """Return what the server says about the tensors; see ``ports.Backend``."""
+        try:
+            told = await self._client.get_model_metadata(model.name, str(model.number), client_timeout=_CONTROL_S)
+        except InferenceServerException as error:
+            raise _translated(error, Reason.MODEL_NOT_READY, Reason.MODEL_NOT_READY) from error
+        return ModelForm(inputs=_forms(told.inputs), outputs=_forms(told.outputs))
 
     @asynccontextmanager
     async def exchange(
@@ -240,6 +249,13 @@ class TritonExchange:
             return self._memory.view(claimed, offset=offset)
         content = self._memory.view(output.nbytes, offset=offset)
         return b"" if content[-_MARK:] == self._mark else content
+
+
+def _forms(tensors: Iterable[Any]) -> Mapping[str, TensorForm]:
+    return {
+        tensor.name: TensorForm(tensor.datatype, tuple(None if extent < 0 else int(extent) for extent in tensor.shape))
+        for tensor in tensors
+    }
 
 
 def _is_gone(segment: str) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from model_serving.domain.answer import check_answer, expected_outputs
 from model_serving.domain.canary import canary_stack
 from model_serving.domain.failure import Reason, RunFailedError
+from model_serving.domain.form import disagreements, form_of
 from model_serving.domain.prepare import TensorPlan, plan_tensor
 from model_serving.ports import Backend, ModelLostError, PinnedModel, TensorSpec
 from udckit.errors import ServiceError
@@ -129,10 +130,11 @@ class Models:
                 return
             try:
                 await self._backend.load(entry.model, timeout_s=self._load_s)
+                await self._compare_form(entry.model, manifest)
                 await self._infer_on_phantom(entry.model, manifest)
             except RunFailedError as error:
                 entry.canary = str(error)
-                if error.reason in {Reason.MODEL_CHANGED, Reason.MODEL_NOT_READY}:
+                if error.reason in {Reason.MODEL_CHANGED, Reason.MODEL_FORM, Reason.MODEL_NOT_READY}:
                     raise
                 raise RunFailedError(Reason.MODEL_NOT_READY, f"an inference on a phantom failed: {error}") from error
             except ServiceError as error:
@@ -140,6 +142,13 @@ class Models:
                 raise
             entry.is_proven = True
             entry.canary = PASSED
+
+    async def _compare_form(self, model: PinnedModel, manifest: Manifest) -> None:
+        found = disagreements(form_of(manifest), await self._backend.form(model))
+        if found:
+            raise RunFailedError(
+                Reason.MODEL_FORM, f"model {model.name} is not what its manifest says: {'; '.join(found)}"
+            )
 
     async def _infer_on_phantom(self, model: PinnedModel, manifest: Manifest) -> None:
         """Run the model on tensors of declared form that hold nothing but the declared filling."""

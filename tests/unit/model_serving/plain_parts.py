@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from model_serving.domain.answer import DTYPES, Answer, AnsweredOutput, ExpectedOutput
 from model_serving.domain.failure import Reason, RunFailedError
+from model_serving.domain.form import ModelForm, form_of
 from model_serving.domain.pixels import PixelDescription
 from model_serving.domain.source import SourceImages, shape_of
 from model_serving.ports import PinnedModel, StackRequest, TensorSpec
+from unit.model_serving.manifests import BRAIN, CHEST
 
 AIR = PixelDescription(
     modality="CT",
@@ -64,6 +66,9 @@ class PlainBackend:
     answering: Answering | None = None
     broken: set[str] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)
+    forms: dict[str, ModelForm] = field(
+        default_factory=lambda: {device.model.name: form_of(device) for device in (BRAIN, CHEST)}
+    )
     loaded: list[str] = field(default_factory=list)
     inferred: list[str] = field(default_factory=list)
 
@@ -72,6 +77,9 @@ class PlainBackend:
         if model.name in self.broken:
             raise RunFailedError(Reason.MODEL_NOT_READY, f"{model.name} cannot be loaded")
         self.loaded.append(model.name)
+
+    async def form(self, model: PinnedModel) -> ModelForm:
+        return self.forms[model.name]
 
     @asynccontextmanager
     async def exchange(
