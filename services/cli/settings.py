@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     router: str = Field(min_length=1)
     """``<host>:<port>`` of the study router."""
     serving: str = ""
-    """``<host>:<port>`` of a replica of model serving; needed by ``udc dlq --service model-serving`` only."""
+    """``<host>:<port>`` of a replica of model serving; needed by ``udc device check``, ``load``, ``unload``."""
     archiver: str = ""
     """``<host>:<port>`` of the result archiver; needed to show stored objects."""
     surveillance: str = ""

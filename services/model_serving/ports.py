@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from model_serving.domain.answer import Answer, ExpectedOutput
 from model_serving.domain.form import ModelForm
+from model_serving.domain.golden import CaseResult
 from model_serving.domain.pixels import ValueSpace
 from model_serving.domain.prepare import TensorPlan
 from model_serving.domain.run import Dispatch
 from model_serving.domain.source import SourceImages
 from udckit.errors import UpstreamUnavailableError
+from udcmodel.golden import GoldenCases
 from udcmodel.grant import ArchiveRecord, AttachmentRecord, DeviceVersionRecord
 from udcmodel.manifest import Manifest
 from udcmodel.result import AiResult
@@ -50,6 +53,9 @@ class Artefacts(Protocol):
     async def stack(self, digest: str) -> StackDescriptor:
         """Return the description of a stack; raises as ``manifest`` does."""
 
+    async def golden(self, digest: str) -> GoldenCases:
+        """Return the golden cases of a version; raises as ``manifest`` does."""
+
     async def keep(self, result: AiResult) -> str:
         """Keep a result durably and return its digest."""
 
@@ -83,6 +89,18 @@ class Images(Protocol):
             RunFailedError: that cannot be had.
             UpstreamUnavailableError: an archive is away.
             OverloadedError: there is no memory now.
+        """
+
+
+class CaseImages(Images, Protocol):
+    """Pixels of golden cases: a request's archive is the object that holds them."""
+
+    async def stack(self, digest: str) -> StackDescriptor:
+        """Describe the stack that an object holds, as it would be matched in the archive ``digest``.
+
+        Raises:
+            RunFailedError: it holds no readable images.
+            NotFoundError: there is no such object.
         """
 
 
@@ -140,6 +158,14 @@ class Backend(Protocol):
             UpstreamUnavailableError: the backend is away.
         """
 
+    async def unload(self, model: PinnedModel, *, timeout_s: float) -> None:
+        """Take a model out of memory, and wait until it is; nothing happens if it is not there.
+
+        Raises:
+            RunFailedError: the backend keeps it.
+            UpstreamUnavailableError: the backend is away.
+        """
+
     async def form(self, model: PinnedModel) -> ModelForm:
         """Return the form of the tensors of a loaded model, as the backend knows it.
 
@@ -158,6 +184,37 @@ class Backend(Protocol):
             OverloadedError: there is no memory now.
             UpstreamUnavailableError: the backend is away.
         """
+
+
+class NotActivatedError(UpstreamUnavailableError):
+    """A golden case of the version failed with this worker's processing library: it does not run here."""
+
+    reason = "NOT_ACTIVATED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What a run of golden cases is about.
+
+    Attributes:
+        model: The version and its model.
+        golden_digest: The cases.
+        processing_build: Digest of everything that turns images and answers into results.
+    """
+
+    model: PinnedModel
+    golden_digest: str
+    processing_build: str
+
+
+class GoldenRuns(Protocol):
+    """The worker's records of golden cases."""
+
+    async def has_passed(self, proof: Proof) -> bool:
+        """Say whether the latest recorded run of exactly this passed."""
+
+    async def record(self, proof: Proof, results: Sequence[CaseResult], *, at: datetime) -> None:
+        """Record a run durably."""
 
 
 class Runs(Protocol):

@@ -38,6 +38,7 @@ _CHANNEL: Final = (
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
+_UNLOAD_LOOK_S: Final = 0.1
 _IN_MESSAGE: Final = 64 * 1024
 """Smaller outputs come in the answer itself, where their real size can be seen."""
 _MARK: Final = 16
@@ -89,6 +90,23 @@ class TritonBackend:
             raise RunFailedError(
                 Reason.MODEL_NOT_READY, f"version {model.number} of model {model.name} is not what the server loaded"
             )
+
+    async def unload(self, model: PinnedModel, *, timeout_s: float) -> None:
+        """Make the server give up the model, and wait until it says so; see ``ports.Backend``."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._client.unload_model(model.name, client_timeout=timeout_s)
+                # The server answers at once and waits for inferences under way by itself.
+                while await self._client.is_model_ready(  # noqa: ASYNC110 another process sets no event
+                    model.name, str(model.number), client_timeout=_CONTROL_S
+                ):
+                    await asyncio.sleep(_UNLOAD_LOOK_S)
+        except TimeoutError as error:
+            raise RunFailedError(
+                Reason.MODEL_NOT_READY, f"the inference server did not unload model {model.name} in {timeout_s:g} s"
+            ) from error
+        except InferenceServerException as error:
+            raise _translated(error, Reason.MODEL_NOT_READY, Reason.MODEL_NOT_READY) from error
 
     async def form(self, model: PinnedModel) -> ModelForm:
         """Return what the server says about the tensors; see ``ports.Backend``."""

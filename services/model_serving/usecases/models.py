@@ -1,36 +1,43 @@
 """Which models are proven to work here, and who may use them now."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
-
-from numpy.typing import NDArray
 
 from model_serving.domain.answer import check_answer, expected_outputs
 from model_serving.domain.canary import canary_stack
 from model_serving.domain.failure import Reason, RunFailedError
 from model_serving.domain.form import disagreements, form_of
-from model_serving.domain.prepare import TensorPlan, plan_tensor
-from model_serving.ports import Backend, ModelLostError, PinnedModel, TensorSpec
+from model_serving.domain.prepare import plan_tensor
+from model_serving.ports import Backend, ModelLostError, NotActivatedError, PinnedModel
+from model_serving.usecases.golden import NOT_RUN, PASSED, Verdict
+from model_serving.usecases.inference import tensor_specs
 from udckit.errors import ServiceError
-from udcmodel.grant import Grant
 from udcmodel.manifest import Manifest
 
-NEVER_RUN = "not run yet"
-PASSED = "passed"
+Golden = Callable[[PinnedModel, Manifest], Awaitable[Verdict]]
+"""Says what the golden cases of a loaded version give; ``ProveGolden``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatus:
-    """A model as people see it. ``canary`` is ``passed``, or why the last inference on a phantom did not pass."""
+    """A model as people see it.
+
+    Attributes:
+        is_ready: It is loaded and proven.
+        canary: ``passed``, or why the last inference on a phantom did not pass.
+        golden: ``passed``, ``none registered``, or what a golden case gave instead of what is expected.
+        is_activated: No golden case has failed.
+    """
 
     device: str
     version: str
     model: str
     is_ready: bool
     canary: str
+    golden: str
+    is_activated: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,7 +46,20 @@ class _Entry:
     permits: asyncio.Semaphore
     proving: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_proven: bool = False
-    canary: str = NEVER_RUN
+    canary: str = NOT_RUN
+    judging: asyncio.Lock = field(default_factory=asyncio.Lock)
+    golden: Verdict | None = None
+
+    def status(self) -> ModelStatus:
+        return ModelStatus(
+            device=self.model.device,
+            version=self.model.version,
+            model=self.model.name,
+            is_ready=self.is_proven,
+            canary=self.canary,
+            golden=self.golden.text if self.golden else NOT_RUN,
+            is_activated=self.golden is None or self.golden.is_passed,
+        )
 
 
 class Models:
@@ -47,17 +67,22 @@ class Models:
 
     A model is loaded at its first need and then proven by an inference on a phantom; "loaded" alone says nothing. After
     a run that did not end in time, or when the backend has lost it, it is proven again before anybody waits for it.
+    Then its golden cases decide whether it runs here.
 
     Args:
         backend: What runs them.
+        golden: Says what the golden cases of a model give.
         slots: How many jobs run here at the same time.
         runs_per_model: How many of them may be of one model, so that a model that hangs leaves room for others.
         load_s: How long loading may take, in seconds.
         canary_s: How long an inference on a phantom may take, in seconds.
     """
 
-    def __init__(self, backend: Backend, *, slots: int, runs_per_model: int, load_s: float, canary_s: float) -> None:
+    def __init__(
+        self, backend: Backend, golden: Golden, *, slots: int, runs_per_model: int, load_s: float, canary_s: float
+    ) -> None:
         self._backend = backend
+        self._golden = golden
         self._slots = asyncio.Semaphore(slots)
         self._slot_count = slots
         self._runs_per_model = runs_per_model
@@ -78,28 +103,54 @@ class Models:
 
     def statuses(self) -> Sequence[ModelStatus]:
         """Return every model that was asked for."""
-        return [
-            ModelStatus(
-                device=entry.model.device,
-                version=entry.model.version,
-                model=entry.model.name,
-                is_ready=entry.is_proven,
-                canary=entry.canary,
-            )
-            for entry in self._entries.values()
-        ]
+        return [entry.status() for entry in self._entries.values()]
 
-    @asynccontextmanager
-    async def used(self, manifest: Manifest, grant: Grant) -> AsyncIterator[PinnedModel]:
-        """Have a proven model and a slot while the block runs, waiting for both.
+    async def load(self, model: PinnedModel, manifest: Manifest) -> ModelStatus:
+        """Load, prove and judge a model, as its first job would; one that is not activated is loaded all the same.
 
         Raises:
             RunFailedError: the model is not the registered one, cannot be loaded, or fails on a phantom.
             ServiceError: the backend is away.
         """
-        entry = self._entry(manifest, grant)
+        entry = self._entry(model)
+        await self._prove(entry, manifest)
+        await self._judge(entry, manifest)
+        return entry.status()
+
+    async def prove(self, model: PinnedModel, manifest: Manifest) -> None:
+        """Load and prove a model without its golden cases, which somebody runs now; raises as ``load`` does."""
+        await self._prove(self._entry(model), manifest)
+
+    async def unload(self, model: PinnedModel) -> None:
+        """Take a model out of the backend's memory; the next job loads it again.
+
+        Raises:
+            ServiceError: the backend is away.
+        """
+        entry = self._entry(model)
+        async with entry.proving:
+            entry.is_proven = False
+            await self._backend.unload(model, timeout_s=self._load_s)
+
+    def judged(self, model: PinnedModel, verdict: Verdict) -> None:
+        """Take the verdict of golden cases that somebody else has run."""
+        self._entry(model).golden = verdict
+
+    @asynccontextmanager
+    async def used(self, model: PinnedModel, manifest: Manifest) -> AsyncIterator[PinnedModel]:
+        """Have a proven model and a slot while the block runs, waiting for both.
+
+        Raises:
+            RunFailedError: the model is not the registered one, cannot be loaded, or fails on a phantom.
+            NotActivatedError: a golden case failed.
+            ServiceError: the backend is away.
+        """
+        entry = self._entry(model)
         async with entry.permits:
             await self._prove(entry, manifest)
+            golden = await self._judge(entry, manifest)
+            if not golden.is_passed:
+                raise NotActivatedError(f"{model.device} {model.version} does not run here: {golden.text}")
             async with self._slots:
                 self._busy += 1
                 try:
@@ -114,14 +165,7 @@ class Models:
                 finally:
                     self._busy -= 1
 
-    def _entry(self, manifest: Manifest, grant: Grant) -> _Entry:
-        model = PinnedModel(
-            device=grant.device,
-            version=grant.version,
-            name=manifest.model.name,
-            number=manifest.model.version,
-            digest=grant.model_digest,
-        )
+    def _entry(self, model: PinnedModel) -> _Entry:
         return self._entries.setdefault(model, _Entry(model=model, permits=asyncio.Semaphore(self._runs_per_model)))
 
     async def _prove(self, entry: _Entry, manifest: Manifest) -> None:
@@ -140,8 +184,19 @@ class Models:
             except ServiceError as error:
                 entry.canary = error.message
                 raise
-            entry.is_proven = True
             entry.canary = PASSED
+            entry.is_proven = True
+
+    async def _judge(self, entry: _Entry, manifest: Manifest) -> Verdict:
+        async with entry.judging:
+            if entry.golden is None:
+                try:
+                    entry.golden = await self._golden(entry.model, manifest)
+                except RunFailedError as error:
+                    entry.is_proven = False
+                    entry.canary = str(error)
+                    raise RunFailedError(Reason.MODEL_NOT_READY, f"no answer on a golden case: {error}") from error
+            return entry.golden
 
     async def _compare_form(self, model: PinnedModel, manifest: Manifest) -> None:
         found = disagreements(form_of(manifest), await self._backend.form(model))
@@ -159,21 +214,3 @@ class Models:
                 exchange.inputs[item.tensor.name][...] = item.tensor.fill
             answer = await exchange.infer(timeout_s=self._canary_s)
             check_answer(answer, expected, model_version=model.number)
-
-
-def tensor_specs(manifest: Manifest, plans: Mapping[str, TensorPlan]) -> list[TensorSpec]:
-    """Return what each input's tensor is called and how it is laid out.
-
-    Args:
-        manifest: The device's.
-        plans: By the input's name.
-    """
-    return [
-        TensorSpec(name=item.tensor.name, shape=plans[item.name].shape, dtype=plans[item.name].casting.dtype.name)
-        for item in manifest.inputs
-    ]
-
-
-def tensors_by_input(manifest: Manifest, tensors: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-    """Return the tensors by the input's name instead of their own."""
-    return {item.name: tensors[item.tensor.name] for item in manifest.inputs}

@@ -15,6 +15,8 @@ from model_serving.domain.form import ModelForm, form_of
 from model_serving.domain.pixels import PixelDescription
 from model_serving.domain.source import SourceImages, shape_of
 from model_serving.ports import PinnedModel, StackRequest, TensorSpec
+from model_serving.usecases.golden import Verdict
+from udcmodel.manifest import Manifest
 from unit.model_serving.manifests import BRAIN, CHEST
 
 AIR = PixelDescription(
@@ -56,6 +58,10 @@ def air(request: StackRequest) -> SourceImages:
     return images
 
 
+async def no_golden_cases(_model: PinnedModel, _manifest: Manifest) -> Verdict:
+    return Verdict(is_passed=True, text="none registered")
+
+
 Answering = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
 
 
@@ -70,6 +76,7 @@ class PlainBackend:
         default_factory=lambda: {device.model.name: form_of(device) for device in (BRAIN, CHEST)}
     )
     loaded: list[str] = field(default_factory=list)
+    unloaded: list[str] = field(default_factory=list)
     inferred: list[str] = field(default_factory=list)
 
     async def load(self, model: PinnedModel, *, timeout_s: float) -> None:
@@ -77,6 +84,10 @@ class PlainBackend:
         if model.name in self.broken:
             raise RunFailedError(Reason.MODEL_NOT_READY, f"{model.name} cannot be loaded")
         self.loaded.append(model.name)
+
+    async def unload(self, model: PinnedModel, *, timeout_s: float) -> None:
+        assert timeout_s > 0
+        self.unloaded.append(model.name)
 
     async def form(self, model: PinnedModel) -> ModelForm:
         return self.forms[model.name]

@@ -8,8 +8,8 @@ from model_serving.domain.failure import Reason, RunFailedError
 from model_serving.domain.form import ModelForm, TensorForm, disagreements, form_of
 from model_serving.usecases import Models
 from unit.model_serving.manifests import BRAIN, CHEST
-from unit.model_serving.plain_parts import PlainBackend
-from unit.model_serving.test_models import grant_for
+from unit.model_serving.plain_parts import PlainBackend, no_golden_cases
+from unit.model_serving.test_models import model_of
 
 BRAIN_FORM = ModelForm(
     inputs={"VOLUME": TensorForm("FP32", (None, None, None))},
@@ -70,10 +70,10 @@ def test_a_model_with_a_free_batch_takes_one_image() -> None:
 
 async def test_a_model_of_another_form_is_never_handed_out() -> None:
     backend = PlainBackend(forms={BRAIN.model.name: replace(BRAIN_FORM, outputs={})})
-    models = Models(backend, slots=2, runs_per_model=1, load_s=1, canary_s=1)
+    models = Models(backend, no_golden_cases, slots=2, runs_per_model=1, load_s=1, canary_s=1)
 
     with pytest.raises(RunFailedError) as failure:
-        async with models.used(BRAIN, grant_for(BRAIN)):
+        async with models.used(model_of(BRAIN), BRAIN):
             pytest.fail("a model of another form was handed out")
 
     assert failure.value.reason is Reason.MODEL_FORM

@@ -11,14 +11,14 @@ import pytest
 from model_serving.domain.failure import Failed
 from model_serving.domain.processing_version import PROCESSING_VERSION
 from model_serving.domain.run import Abandoned, Abandonment, Dispatch, Ending, Inferred
-from model_serving.usecases import InFlight, Models, RunJob
+from model_serving.usecases import Inference, InFlight, Models, RunJob
 from udckit.errors import NotFoundError, UpstreamUnavailableError
 from udckit.replica import StaleReplicaError
 from udcmodel.grant import ArchiveRecord
 from udcmodel.stack import StackDescriptor, StackFrame
 from udcmodel.vocabulary import ErrorCategory, Presence
 from unit.model_serving.manifests import BRAIN
-from unit.model_serving.plain_parts import PlainBackend, PlainImages
+from unit.model_serving.plain_parts import PlainBackend, PlainImages, no_golden_cases
 from unit.model_serving.stand_ins import NOON, HandClock, PlainArtefacts, PlainRegistry, PlainRuns, granted
 
 MODEL_DIGEST = "sha256:" + "a" * 64
@@ -62,7 +62,7 @@ class Bench:
             registry=self.registry,
             artefacts=self.artefacts,
             images=self.images,
-            backend=self.backend,
+            infer=Inference(backend=self.backend, clock=self.clock),
             models=self.models,
             runs=self.runs,
             in_flight=self.in_flight,
@@ -93,7 +93,7 @@ async def bench() -> Bench:
         artefacts=artefacts,
         images=PlainImages(),
         backend=backend,
-        models=Models(backend, slots=2, runs_per_model=1, load_s=1, canary_s=1),
+        models=Models(backend, no_golden_cases, slots=2, runs_per_model=1, load_s=1, canary_s=1),
         runs=PlainRuns(),
         in_flight=InFlight(),
         clock=HandClock(),
