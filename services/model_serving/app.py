@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -22,7 +22,16 @@ from model_serving.adapters.registry import ReplicatedRegistry, Secrets
 from model_serving.adapters.store import SqlRuns
 from model_serving.adapters.triton import TritonBackend, connected_triton
 from model_serving.settings import Settings
-from model_serving.usecases import Inference, InFlight, ManageDevices, Models, ModelStatus, ProveGolden, RunJob
+from model_serving.usecases import (
+    Archives,
+    Inference,
+    InFlight,
+    ManageDevices,
+    Models,
+    ModelStatus,
+    ProveGolden,
+    RunJob,
+)
 from udc.events.v1 import events_service_pb2_grpc
 from udc.router.v1 import registry_pb2
 from udc.serving.v1 import serving_pb2_grpc
@@ -38,6 +47,7 @@ from udckit.relay import Producer, relaying
 from udckit.replica import Replica, replicating
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
+from udckit.tasks import ended
 
 SOURCE: Final = "/services/model-serving"
 _LOOK_S: Final = 1.0
@@ -72,6 +82,8 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
             )
         )
         registry, artefacts, images = ReplicatedRegistry(replica), StoredArtefacts(objects), _images(settings, stack)
+        archives = Archives(registry, images)
+        stack.push_async_callback(ended, asyncio.create_task(archives.watch(), name="probe-archives"))
         infer = Inference(backend=backend, clock=clock)
         golden = ProveGolden(
             registry=registry,
@@ -96,6 +108,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
             registry=registry,
             artefacts=artefacts,
             images=images,
+            archives=archives,
             infer=infer,
             models=models,
             runs=runs,
@@ -106,6 +119,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
             ServingApi(
                 models,
                 ManageDevices(registry=registry, artefacts=artefacts, models=models, golden=golden),
+                archives,
                 replica=settings.replica,
                 pool=settings.pool,
                 processing_build=golden.processing_build,
@@ -141,6 +155,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
                 replica=replica,
                 backend=backend,
                 models=models,
+                archives=archives,
                 consumer=consumer,
                 presence=presence,
             ),
@@ -181,6 +196,7 @@ async def _tell_readiness(
     replica: Replica,
     backend: TritonBackend,
     models: Models,
+    archives: Archives,
     consumer: Consumer,
     presence: Presence,
 ) -> None:
@@ -203,17 +219,18 @@ async def _tell_readiness(
         if any(against[condition] for condition in ("nats", "registry", "triton", "consumer")):
             await presence.withdraw(key)
         else:
-            offer = _offer(settings, models.statuses())
+            offer = _offer(settings, models.statuses(), archives.away)
             await presence.publish(key, offer.SerializeToString(deterministic=True))
         await asyncio.sleep(_LOOK_S)
 
 
-def _offer(settings: Settings, models: Sequence[ModelStatus]) -> registry_pb2.PoolSlots:
+def _offer(settings: Settings, models: Sequence[ModelStatus], archives_away: Iterable[str]) -> registry_pb2.PoolSlots:
     """Return what this replica tells the router: how much it can take, and what not."""
     return registry_pb2.PoolSlots(
         replica=settings.replica,
         pool=settings.pool,
         slots=settings.slots,
+        archives_away=sorted(archives_away),
         not_activated=[
             registry_pb2.DeviceVersionName(device=model.device, version=model.version)
             for model in models

@@ -77,6 +77,32 @@ class StackRequest:
     space: ValueSpace
 
 
+class ArchiveAwayError(UpstreamUnavailableError):
+    """One archive cannot be read from now; others may.
+
+    Args:
+        message: Why.
+        archive: Which.
+    """
+
+    reason = "ARCHIVE_AWAY"
+
+    def __init__(self, message: str, *, archive: str) -> None:
+        super().__init__(message, archive=archive)
+        self.archive = archive
+
+
+class ArchiveProbe(Protocol):
+    """Finds out whether an archive is back."""
+
+    async def probe(self, archive: ArchiveRecord) -> None:
+        """Ask an archive something small.
+
+        Raises:
+            UpstreamUnavailableError: it does not answer as it should.
+        """
+
+
 class Images(Protocol):
     """Pixels of stacks."""
 
@@ -87,7 +113,7 @@ class Images(Protocol):
 
         Raises:
             RunFailedError: that cannot be had.
-            UpstreamUnavailableError: an archive is away.
+            ArchiveAwayError: an archive is away.
             OverloadedError: there is no memory now.
         """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from model_serving.domain.golden import CaseResult
 from model_serving.domain.processing_version import PROCESSING_VERSION
-from model_serving.usecases import ManageDevices, Models, ModelStatus
+from model_serving.usecases import Archives, ManageDevices, Models, ModelStatus
 from udc.serving.v1 import serving_pb2 as pb
 from udc.serving.v1 import serving_pb2_grpc
 
@@ -16,9 +16,17 @@ class ServingApi(serving_pb2_grpc.ServingServiceServicer):
     """Answers about this worker alone; what is inferred here is never a patient's."""
 
     def __init__(
-        self, models: Models, devices: ManageDevices, *, replica: str, pool: str, processing_build: str
+        self,
+        models: Models,
+        devices: ManageDevices,
+        archives: Archives,
+        *,
+        replica: str,
+        pool: str,
+        processing_build: str,
     ) -> None:
         self._models = models
+        self._archives = archives
         self._devices = devices
         self._replica = replica
         self._pool = pool
@@ -34,6 +42,7 @@ class ServingApi(serving_pb2_grpc.ServingServiceServicer):
             models=map(_model, self._models.statuses()),
             processing_version=PROCESSING_VERSION,
             processing_build=self._processing_build,
+            archives_away=[pb.ArchiveAway(archive=name, reason=why) for name, why in self._archives.away.items()],
         )
 
     async def CheckDevice(self, request: pb.CheckDeviceRequest, context: Any) -> AsyncIterator[pb.CheckDeviceResponse]:

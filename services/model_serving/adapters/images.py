@@ -17,12 +17,14 @@ from model_serving.adapters.decoding import Decoding
 from model_serving.adapters.memory import Memory, Pool
 from model_serving.adapters.multipart import Parts
 from model_serving.adapters.receiving import CountFallback, StackReceiver
-from model_serving.adapters.wado import SeriesAddress, SeriesTransfer
+from model_serving.adapters.wado import SeriesAddress, SeriesTransfer, ask
 from model_serving.domain.pixels import PixelDescription
 from model_serving.domain.source import SourceImages, shape_of
-from model_serving.ports import StackRequest
-from model_serving.usecases.threads import joined
+from model_serving.ports import ArchiveAwayError, StackRequest
+from model_serving.usecases.threads import in_thread, joined
 from udckit import telemetry
+from udckit.errors import UpstreamUnavailableError
+from udcmodel.grant import ArchiveRecord
 
 Receive = Callable[[StackRequest, Memory], Coroutine[Any, Any, SourceImages]]
 """Gets the values of one stack into the memory given."""
@@ -105,11 +107,26 @@ class DicomwebImages:
         return images, receive
 
     async def _retrieved(self, request: StackRequest, memory: Memory) -> SourceImages:
+        try:
+            return await self._transferred(request, memory)
+        except UpstreamUnavailableError as error:
+            name = request.archive.archive
+            raise ArchiveAwayError(f"archive {name}: {error.message}", archive=name) from error
+
+    async def probe(self, archive: ArchiveRecord) -> None:
+        """Ask an archive for one study; see ``ports.ArchiveProbe``."""
+        credentials = self._credentials(archive)
+        await in_thread(ask, archive.dicomweb_url, credentials, idle_s=self.idle_s, tls=self.tls)
+
+    def _credentials(self, archive: ArchiveRecord) -> str:
+        return self.secret(archive.credentials) if archive.credentials else ""
+
+    async def _transferred(self, request: StackRequest, memory: Memory) -> SourceImages:
         images, receive = self.reception(request, memory)
         transfer = SeriesTransfer(
             SeriesAddress(
                 dicomweb_url=request.archive.dicomweb_url,
-                credentials=self.secret(request.archive.credentials) if request.archive.credentials else "",
+                credentials=self._credentials(request.archive),
                 study_instance_uid=request.stack.study_instance_uid,
                 series_instance_uid=request.stack.series_instance_uid,
             ),

@@ -8,14 +8,24 @@ from model_serving.domain.failure import Reason, RunFailedError, failed, refused
 from model_serving.domain.prepare import plan_tensor
 from model_serving.domain.processing_version import PROCESSING_VERSION
 from model_serving.domain.run import Abandoned, Abandonment, Dispatch, Ending, Inferred, Returned
-from model_serving.ports import Artefacts, Images, NotActivatedError, PinnedModel, Registry, Runs, StackRequest
+from model_serving.ports import (
+    ArchiveAwayError,
+    Artefacts,
+    Images,
+    NotActivatedError,
+    PinnedModel,
+    Registry,
+    Runs,
+    StackRequest,
+)
 from model_serving.usecases.abandonment import CanceledError, InFlight
+from model_serving.usecases.archives import Archives
 from model_serving.usecases.inference import Inference
 from model_serving.usecases.models import Models
 from udckit.clock import Clock
-from udckit.errors import InvalidRequestError, UpstreamUnavailableError
+from udckit.errors import InvalidRequestError
 from udcmodel import result as results
-from udcmodel.grant import ArchiveRecord, Grant, Refused, check_grant
+from udcmodel.grant import Grant, Refused, check_grant
 from udcmodel.manifest import ImageInput, Manifest
 from udcmodel.result import AiResult, Provenance, SourceInstance
 from udcmodel.stack import StackDescriptor
@@ -38,6 +48,7 @@ class RunJob:
     registry: Registry
     artefacts: Artefacts
     images: Images
+    archives: Archives
     infer: Inference
     models: Models
     runs: Runs
@@ -74,8 +85,8 @@ class RunJob:
             return refused(error.refusal)
         except RunFailedError as error:
             return failed(error)
-        except NotActivatedError as error:
-            return Returned(reason=error.reason, detail=error.message)
+        except (ArchiveAwayError, NotActivatedError) as error:
+            return self._given_back(error)
 
     async def _infer(self, dispatch: Dispatch) -> Inferred:
         manifest = await self.artefacts.manifest(dispatch.grant.manifest_digest)
@@ -154,15 +165,17 @@ class RunJob:
 
     def _request(self, item: ImageInput, stack: StackDescriptor) -> StackRequest:
         return StackRequest(
-            stack=stack, archive=self._archive(stack), plan=plan_tensor(item, stack.frames), space=item.values
+            stack=stack,
+            archive=self.archives.reached(stack.archive),
+            plan=plan_tensor(item, stack.frames),
+            space=item.values,
         )
 
-    def _archive(self, stack: StackDescriptor) -> ArchiveRecord:
-        archive = self.registry.archive(stack.archive)
-        if archive is None:
-            # The registry is written after the study: a moment later it is there, or the deadline ends the wait.
-            raise UpstreamUnavailableError(f"archive {stack.archive} is not in the registry", archive=stack.archive)
-        return archive
+    def _given_back(self, error: ArchiveAwayError | NotActivatedError) -> Ending:
+        """Free the place of a job that cannot go on now, so that others can; the router lets it wait."""
+        if isinstance(error, ArchiveAwayError):
+            self.archives.lost(error)
+        return Returned(reason=error.reason, detail=error.message)
 
 
 def pinned(grant: Grant, manifest: Manifest) -> PinnedModel:

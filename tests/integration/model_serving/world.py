@@ -14,7 +14,7 @@ from pydicom import Dataset
 from model_serving.adapters.images import DicomwebImages
 from model_serving.adapters.memory import Pool, pooled, private, shared
 from model_serving.adapters.triton import TritonBackend, connected_triton
-from model_serving.usecases import Inference, InFlight, Models, RunJob
+from model_serving.usecases import Archives, Inference, InFlight, Models, RunJob
 from udckit.modeldigest import model_digest
 from udckit.testing import Triton
 from udcmodel.manifest import Manifest, parse
@@ -120,11 +120,16 @@ class World:
     secrets: dict[str, str] = field(default_factory=dict)
 
     @property
+    def archives(self) -> Archives:
+        return Archives(self.registry, self.images)
+
+    @property
     def run_job(self) -> RunJob:
         return RunJob(
             registry=self.registry,
             artefacts=self.artefacts,
             images=self.images,
+            archives=self.archives,
             infer=Inference(backend=self.backend, clock=self.clock),
             models=self.models,
             runs=self.runs,

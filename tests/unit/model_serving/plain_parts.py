@@ -14,8 +14,10 @@ from model_serving.domain.failure import Reason, RunFailedError
 from model_serving.domain.form import ModelForm, form_of
 from model_serving.domain.pixels import PixelDescription
 from model_serving.domain.source import SourceImages, shape_of
-from model_serving.ports import PinnedModel, StackRequest, TensorSpec
+from model_serving.ports import ArchiveAwayError, PinnedModel, StackRequest, TensorSpec
 from model_serving.usecases.golden import Verdict
+from udckit.errors import UpstreamUnavailableError
+from udcmodel.grant import ArchiveRecord
 from udcmodel.manifest import Manifest
 from unit.model_serving.manifests import BRAIN, CHEST
 
@@ -33,17 +35,29 @@ AIR = PixelDescription(
 
 @dataclass
 class PlainImages:
-    """Every stack is air. ``during`` happens while it is retrieved."""
+    """Every stack is air, from archives that are not ``away``. ``during`` happens while it is retrieved."""
 
     during: Callable[[], Any] = lambda: None
     waits: asyncio.Event | None = None
     asked: list[StackRequest] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
+    away: set[str] = field(default_factory=set)
+    probed_in_vain: asyncio.Event = field(default_factory=asyncio.Event)
+    found_back: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def probe(self, archive: ArchiveRecord) -> None:
+        if archive.archive in self.away:
+            self.probed_in_vain.set()
+            raise UpstreamUnavailableError(f"{archive.archive} does not answer")
+        self.found_back.set()
 
     @asynccontextmanager
     async def retrieved(self, requests: Sequence[StackRequest]) -> AsyncIterator[Sequence[SourceImages]]:
         self.asked.extend(requests)
         self.begun.set()
+        for request in requests:
+            if request.archive.archive in self.away:
+                raise ArchiveAwayError(f"{request.archive.archive} does not answer", archive=request.archive.archive)
         if self.waits is not None:
             await self.waits.wait()
         self.during()
