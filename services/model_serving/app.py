@@ -209,6 +209,7 @@ async def _tell_readiness(
             "triton": "" if await backend.is_live() else "Triton does not answer",
             "consumer": consumer.stalled_by or "",
             "breaker": consumer.breaker_reason or "",
+            "models": models.kept_by_backend,
         }
         for condition, reason in against.items():
             if reason:

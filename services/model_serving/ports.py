@@ -185,7 +185,9 @@ class Backend(Protocol):
         """
 
     async def unload(self, model: PinnedModel, *, timeout_s: float) -> None:
-        """Take a model out of memory, and wait until it is; nothing happens if it is not there.
+        """Have a model take no more work, and give back its memory when it has finished what it is doing.
+
+        One that hangs never finishes: its memory stays taken. Nothing happens if the model is not there.
 
         Raises:
             RunFailedError: the backend keeps it.

@@ -140,7 +140,7 @@ def _add_registry_servicers(server: aio.Server, parts: Parts, *, changed: Callab
     devices_pb2_grpc.add_DeviceRegistryServiceServicer_to_server(
         DeviceRegistryApi(
             register=RegisterDevice(
-                store=store, put=parts.objects.put, get=parts.objects.get, compiler=compiler, clock=clock
+                store=store, put=parts.objects.put, has=parts.objects.has, compiler=compiler, clock=clock
             ),
             put=parts.objects.put,
             suspend=SuspendDevice(store=store, clock=clock),

@@ -92,11 +92,13 @@ class TritonBackend:
             )
 
     async def unload(self, model: PinnedModel, *, timeout_s: float) -> None:
-        """Make the server give up the model, and wait until it says so; see ``ports.Backend``."""
+        """Make the server give up the model; see ``ports.Backend``.
+
+        The server answers at once, loads a new instance beside one that still works, and never ends one that hangs.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 await self._client.unload_model(model.name, client_timeout=timeout_s)
-                # The server answers at once and waits for inferences under way by itself.
                 while await self._client.is_model_ready(  # noqa: ASYNC110 another process sets no event
                     model.name, str(model.number), client_timeout=_CONTROL_S
                 ):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from model_serving.domain.answer import check_answer, expected_outputs
 from model_serving.domain.canary import canary_stack
@@ -15,6 +16,10 @@ from model_serving.usecases.golden import NOT_RUN, PASSED, Verdict
 from model_serving.usecases.inference import tensor_specs
 from udckit.errors import ServiceError
 from udcmodel.manifest import Manifest
+
+_UNLOAD_S: Final = 10.0
+MOST_RELOADS: Final = 3
+"""An instance that hangs keeps its process and memory after it is unloaded, until the backend is started again."""
 
 Golden = Callable[[PinnedModel, Manifest], Awaitable[Verdict]]
 """Says what the golden cases of a loaded version give; ``ProveGolden``."""
@@ -46,6 +51,9 @@ class _Entry:
     permits: asyncio.Semaphore
     proving: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_proven: bool = False
+    has_hung: bool = False
+    reloads: int = 0
+    kept_by_backend: str = ""
     canary: str = NOT_RUN
     judging: asyncio.Lock = field(default_factory=asyncio.Lock)
     golden: Verdict | None = None
@@ -66,8 +74,9 @@ class Models:
     """The models that jobs have asked for.
 
     A model is loaded at its first need and then proven by an inference on a phantom; "loaded" alone says nothing. After
-    a run that did not end in time, or when the backend has lost it, it is proven again before anybody waits for it.
-    Then its golden cases decide whether it runs here.
+    a run that did not end in time, or when the backend has lost it, it is proven again before anybody waits for it. A
+    model that hangs is unloaded and loaded anew first, but only a few times as long as no job succeeds: then it is left
+    alone, and fails on the phantom for as long as it hangs. Then its golden cases decide whether it runs here.
 
     Args:
         backend: What runs them.
@@ -101,6 +110,11 @@ class Models:
         """How many run now."""
         return self._busy
 
+    @property
+    def kept_by_backend(self) -> str:
+        """Which model that hangs the backend did not unload, and what to do; empty when there is none."""
+        return "; ".join(entry.kept_by_backend for entry in self._entries.values() if entry.kept_by_backend)
+
     def statuses(self) -> Sequence[ModelStatus]:
         """Return every model that was asked for."""
         return [entry.status() for entry in self._entries.values()]
@@ -130,7 +144,7 @@ class Models:
         entry = self._entry(model)
         async with entry.proving:
             entry.is_proven = False
-            await self._backend.unload(model, timeout_s=self._load_s)
+            await self._backend.unload(model, timeout_s=_UNLOAD_S)
 
     def judged(self, model: PinnedModel, verdict: Verdict) -> None:
         """Take the verdict of golden cases that somebody else has run."""
@@ -155,12 +169,14 @@ class Models:
                 self._busy += 1
                 try:
                     yield entry.model
+                    entry.reloads = 0
                 except ModelLostError:
                     entry.is_proven = False
                     raise
                 except RunFailedError as error:
                     if error.reason is Reason.INFERENCE_TIMED_OUT:
                         entry.is_proven = False
+                        entry.has_hung = True
                     raise
                 finally:
                     self._busy -= 1
@@ -173,11 +189,14 @@ class Models:
             if entry.is_proven:
                 return
             try:
+                await self._unload_if_it_hangs(entry)
                 await self._backend.load(entry.model, timeout_s=self._load_s)
                 await self._compare_form(entry.model, manifest)
                 await self._infer_on_phantom(entry.model, manifest)
             except RunFailedError as error:
                 entry.canary = str(error)
+                if error.reason is Reason.INFERENCE_TIMED_OUT:
+                    entry.has_hung = True
                 if error.reason in {Reason.MODEL_CHANGED, Reason.MODEL_FORM, Reason.MODEL_NOT_READY}:
                     raise
                 raise RunFailedError(Reason.MODEL_NOT_READY, f"an inference on a phantom failed: {error}") from error
@@ -185,7 +204,21 @@ class Models:
                 entry.canary = error.message
                 raise
             entry.canary = PASSED
+            entry.has_hung = False
             entry.is_proven = True
+
+    async def _unload_if_it_hangs(self, entry: _Entry) -> None:
+        if not entry.has_hung:
+            return
+        if entry.reloads >= MOST_RELOADS:
+            return
+        try:
+            await self._backend.unload(entry.model, timeout_s=_UNLOAD_S)
+        except RunFailedError as error:
+            entry.kept_by_backend = f"{error.detail}; start the inference server again"
+            raise
+        entry.reloads += 1
+        entry.kept_by_backend = ""
 
     async def _judge(self, entry: _Entry, manifest: Manifest) -> Verdict:
         async with entry.judging:

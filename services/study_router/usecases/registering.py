@@ -22,7 +22,7 @@ _MARGIN_S: Final = 60
 """Added to a device's own limit for queueing and retrieval when an attachment names no deadline."""
 
 PutObject = Callable[[bytes], Awaitable[str]]
-GetObject = Callable[[str], Awaitable[bytes]]
+HasObject = Callable[[str], Awaitable[bool]]
 
 
 class AlreadyRegisteredError(PreconditionError):
@@ -37,7 +37,7 @@ class RegisterDevice:
 
     store: Store
     put: PutObject
-    get: GetObject
+    has: HasObject
     compiler: Compiler
     clock: Clock
 
@@ -90,7 +90,8 @@ class RegisterDevice:
         check_golden(golden, manifest)
         for case in golden.cases:
             for digest in case.inputs.values():
-                await self.get(digest)
+                if not await self.has(digest):
+                    raise NotFoundError(f"an input of golden case {case.case} was not put", digest=digest)
         await self.put(golden.canonical())
         return golden
 

@@ -38,7 +38,6 @@ from study_router.usecases.viewing import RuleBook
 from study_router.usecases.watching import SweepDeadlines
 from udckit.database import Database
 from udckit.envelope import Event
-from udckit.errors import NotFoundError
 from udckit.plumbing_tables import OUTBOX
 from udckit.security.identity import EVERYWHERE, Identity, IdentityKind, Role, acting_as
 from udcmodel.codec import encode_stack
@@ -196,10 +195,8 @@ class Routing:
         self.contents[digest] = content
         return digest
 
-    async def get(self, digest: str) -> bytes:
-        if digest not in self.contents:
-            raise NotFoundError(f"there is no object {digest}")
-        return self.contents[digest]
+    async def has(self, digest: str) -> bool:
+        return digest in self.contents
 
     async def add_archive(self, name: str = "hospital") -> PlayedArchive:
         archive = Archive(
@@ -218,7 +215,7 @@ class Routing:
 
     async def register(self, *, manifest: bytes | None = None, model: bytes = b"model", golden: bytes = b"") -> bool:
         register = RegisterDevice(
-            store=self.store, put=self.put, get=self.get, compiler=self.rules.compiler, clock=self.clock
+            store=self.store, put=self.put, has=self.has, compiler=self.rules.compiler, clock=self.clock
         )
         certificate = Certificate(
             number="РЗН 2099/1",

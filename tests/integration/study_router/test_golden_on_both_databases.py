@@ -83,5 +83,5 @@ async def test_images_that_were_not_put_are_missed(database: Database) -> None:
     content = await golden(routing)
     routing.contents.clear()
 
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match="an input of golden case healthy was not put"):
         await routing.register(golden=content)

@@ -155,6 +155,16 @@ class BackendContract:
                 await exchange.infer(timeout_s=0.2)
         assert failure.value.reason is Reason.INFERENCE_TIMED_OUT
 
+    async def test_an_unloaded_model_is_loaded_again(self, backend: Backend, model: PinnedModel) -> None:
+        await backend.load(model, timeout_s=60)
+        await backend.unload(model, timeout_s=60)
+        await backend.unload(model, timeout_s=60)
+        await backend.load(model, timeout_s=60)
+        async with backend.exchange(model, self.inputs, self.outputs) as exchange:
+            exchange.inputs["IN"][:] = (1, 2, 3)
+            answered = check_answer(await exchange.infer(timeout_s=20), self.outputs, model_version=1)
+            np.testing.assert_array_equal(answered["OUT"], [2, 4, 6])
+
     async def test_a_model_that_is_not_there_cannot_be_loaded(self, backend: Backend, absent: PinnedModel) -> None:
         with pytest.raises(RunFailedError):
             await backend.load(absent, timeout_s=60)

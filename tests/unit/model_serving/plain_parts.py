@@ -81,7 +81,11 @@ Answering = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
 
 @dataclass
 class PlainBackend:
-    """Answers with zeros, or as told; models in ``broken`` cannot be loaded, those in ``hanging`` are too late."""
+    """Answers with zeros, or as told.
+
+    Models in ``broken`` cannot be loaded, those in ``hanging`` are too late, those in ``wedged`` until they are
+    unloaded; those in ``kept`` cannot be unloaded.
+    """
 
     answering: Answering | None = None
     broken: set[str] = field(default_factory=set)
@@ -89,6 +93,8 @@ class PlainBackend:
     forms: dict[str, ModelForm] = field(
         default_factory=lambda: {device.model.name: form_of(device) for device in (BRAIN, CHEST)}
     )
+    wedged: set[str] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set)
     loaded: list[str] = field(default_factory=list)
     unloaded: list[str] = field(default_factory=list)
     inferred: list[str] = field(default_factory=list)
@@ -101,7 +107,10 @@ class PlainBackend:
 
     async def unload(self, model: PinnedModel, *, timeout_s: float) -> None:
         assert timeout_s > 0
+        if model.name in self.kept:
+            raise RunFailedError(Reason.MODEL_NOT_READY, f"{model.name} is not unloaded")
         self.unloaded.append(model.name)
+        self.wedged.discard(model.name)
 
     async def form(self, model: PinnedModel) -> ModelForm:
         return self.forms[model.name]
@@ -124,7 +133,7 @@ class PlainExchange:
     outputs: Sequence[ExpectedOutput]
 
     async def infer(self, *, timeout_s: float) -> Answer:
-        if self.model.name in self.backend.hanging:
+        if self.model.name in self.backend.hanging | self.backend.wedged:
             await asyncio.sleep(min(timeout_s, 0.05))
             raise RunFailedError(Reason.INFERENCE_TIMED_OUT, "no answer in time")
         self.backend.inferred.append(self.model.name)

@@ -9,6 +9,7 @@ from model_serving.domain.failure import Reason, RunFailedError
 from model_serving.ports import ModelLostError, NotActivatedError, PinnedModel
 from model_serving.usecases import Models
 from model_serving.usecases.golden import Verdict
+from model_serving.usecases.models import MOST_RELOADS
 from udcmodel.manifest import Manifest
 from unit.model_serving.manifests import BRAIN, CHEST
 from unit.model_serving.plain_parts import PlainBackend, no_golden_cases
@@ -154,3 +155,56 @@ async def test_an_unloaded_model_is_loaded_again_for_the_next_job(models: Models
     async with models.used(BRAIN_MODEL, BRAIN):
         assert backend.loaded == [BRAIN.model.name] * 2
     assert backend.unloaded == [BRAIN.model.name]
+
+
+HANG = RunFailedError(Reason.INFERENCE_TIMED_OUT, "no answer")
+
+
+async def run_that_hangs(models: Models) -> None:
+    with pytest.raises(RunFailedError):
+        async with models.used(BRAIN_MODEL, BRAIN):
+            raise HANG
+
+
+async def test_a_model_that_hung_is_loaded_anew_and_works_again(models: Models, backend: PlainBackend) -> None:
+    await run_that_hangs(models)
+    backend.wedged.add(BRAIN.model.name)
+    async with models.used(BRAIN_MODEL, BRAIN):
+        assert backend.unloaded == [BRAIN.model.name]
+        assert backend.loaded == [BRAIN.model.name] * 2
+
+
+async def test_a_model_that_hangs_again_and_again_is_not_loaded_anew_for_ever(
+    models: Models, backend: PlainBackend
+) -> None:
+    for _ in range(MOST_RELOADS + 1):
+        await run_that_hangs(models)
+    backend.wedged.add(BRAIN.model.name)
+    for _ in range(3):
+        with pytest.raises(RunFailedError) as failure:
+            async with models.used(BRAIN_MODEL, BRAIN):
+                pytest.fail("a model that hangs was handed out")
+        assert failure.value.reason is Reason.MODEL_NOT_READY
+    assert backend.unloaded == [BRAIN.model.name] * MOST_RELOADS
+
+    backend.wedged.clear()  # somebody has started the backend again
+    async with models.used(BRAIN_MODEL, BRAIN):
+        pass
+    await run_that_hangs(models)
+    async with models.used(BRAIN_MODEL, BRAIN):
+        assert backend.unloaded == [BRAIN.model.name] * (MOST_RELOADS + 1), "a success did not count"
+
+
+async def test_a_backend_that_keeps_a_model_that_hangs_is_told_of(models: Models, backend: PlainBackend) -> None:
+    await run_that_hangs(models)
+    backend.kept.add(BRAIN.model.name)
+    with pytest.raises(RunFailedError):
+        async with models.used(BRAIN_MODEL, BRAIN):
+            pytest.fail("a model that hangs was handed out")
+    expected = "ct_brain_hyperdensity is not unloaded; start the inference server again"
+    assert models.kept_by_backend == expected
+    assert "is not unloaded" in models.statuses()[0].canary
+
+    backend.kept.clear()
+    async with models.used(BRAIN_MODEL, BRAIN):
+        assert models.kept_by_backend == ""
