@@ -58,6 +58,14 @@ class Objects(Protocol):
             UpstreamUnavailableError: the store is away.
         """
 
+    async def has(self, digest: str) -> bool:
+        """Say whether the object is there, without reading it.
+
+        Raises:
+            InvalidRequestError: ``digest`` is no digest.
+            UpstreamUnavailableError: the store is away.
+        """
+
     async def delete(self, digest: str) -> None:
         """Remove the object if it is there.
 
@@ -90,6 +98,10 @@ class FileObjects:
         except FileNotFoundError as error:
             raise _missing(digest) from error
         return _checked(content, digest)
+
+    async def has(self, digest: str) -> bool:
+        """Say whether the object is there."""
+        return await asyncio.to_thread(self._path(digest).exists)
 
     async def delete(self, digest: str) -> None:
         """Remove the object if it is there."""
@@ -168,6 +180,16 @@ class NatsObjects:
         except DigestMismatchError as error:
             raise _damaged(digest) from error
         return _checked(into.getvalue(), digest)
+
+    async def has(self, digest: str) -> bool:
+        """Say whether the object is there."""
+        _hexadecimal(digest)
+        try:
+            async with _store_errors(0):
+                await self._store.get_info(digest)
+        except ObjectNotFoundError:
+            return False
+        return True
 
     async def delete(self, digest: str) -> None:
         """Remove the object if it is there."""

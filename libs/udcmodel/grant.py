@@ -39,7 +39,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceVersionRecord:
-    """A device version as the registry has it now."""
+    """A device version as the registry has it now; ``golden_digest`` is empty when it has no golden cases."""
 
     device: str
     version: str
@@ -49,6 +49,7 @@ class DeviceVersionRecord:
     is_suspended: bool
     suspension_reason: str
     certificate: Certificate | None
+    golden_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

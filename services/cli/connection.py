@@ -13,6 +13,7 @@ from udc.router.v1.devices_pb2_grpc import AttachmentsServiceStub, DeviceRegistr
 from udc.router.v1.jobs_pb2_grpc import JobsServiceStub
 from udc.router.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
 from udc.router.v1.studies_pb2_grpc import StudiesServiceStub
+from udc.serving.v1.serving_pb2_grpc import ServingServiceStub
 from udc.surveillance.v1.surveillance_pb2_grpc import SurveillanceServiceStub
 from udckit.errors import InvalidRequestError, UnauthenticatedError
 from udckit.grpc_client import Channel, open_channel
@@ -45,6 +46,17 @@ class Services:
         if channel is None:
             raise InvalidRequestError("UDC_SURVEILLANCE is not set: where is the surveillance reporter?")
         return SurveillanceServiceStub(channel)
+
+    def serving(self) -> ServingServiceStub:
+        """Return the API of a worker.
+
+        Raises:
+            InvalidRequestError: its address is not set.
+        """
+        channel = self._channels.get(Service.MODEL_SERVING)
+        if channel is None:
+            raise InvalidRequestError("UDC_SERVING is not set: where is a replica of model serving?")
+        return ServingServiceStub(channel)
 
     def events(self) -> dict[Service, EventsServiceStub]:
         """Return the events API of every service whose address is known."""

@@ -1,6 +1,6 @@
 """``udc device`` and ``udc attach``: what may run, and where."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -12,20 +12,27 @@ import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from cli import output
-from cli.connection import call
+from cli.checking import GOLDEN, check_folder, check_version
+from cli.connection import Services, call
+from cli.golden import read_cases
 from cli.options import Json, new_request_id
 from cli.settings import Settings
 from udc.events.v1 import job_pb2
 from udc.router.v1 import devices_pb2 as pb
 from udc.router.v1 import registry_pb2
-from udckit.errors import InvalidRequestError
+from udc.serving.v1 import serving_pb2
+from udckit.errors import InvalidRequestError, ServiceError
 from udckit.modeldigest import model_digest
 from udcmodel.codec import timestamp
+from udcmodel.golden import check_golden
 from udcmodel.manifest import parse
 
 app = typer.Typer(help="AI medical devices and their versions.", no_args_is_help=True)
 
 MAX_CERTIFICATE_BYTES: Final = 64 * 1024
+_CHUNK: Final = 1 << 20
+_PUT_TIMEOUT_S: Final = 600.0
+_LOAD_TIMEOUT_S: Final = 900.0
 
 
 class Mode(StrEnum):
@@ -99,6 +106,9 @@ def register(
     manifest: Annotated[Path, typer.Argument(help="The manifest, YAML.")],
     model: Annotated[Path, typer.Option(help="Directory of the model as Triton serves it; its files are digested.")],
     certificate: Annotated[Path | None, typer.Option(help="Snapshot of the registration certificate, YAML.")] = None,
+    golden: Annotated[
+        Path | None, typer.Option(help="Folder of golden cases; default: golden/ beside the manifest.")
+    ] = None,
     *,
     json: Json = False,
 ) -> None:
@@ -108,32 +118,78 @@ def register(
     except OSError as error:
         raise InvalidRequestError(f"{manifest} cannot be read: {error.strerror}") from error
     described = parse(content)
+    cases, written = read_cases(golden or manifest.parent / GOLDEN)
+    if written is not None:
+        check_golden(written, described)
     request = pb.RegisterDeviceRequest(
         request_id=new_request_id(),
         manifest_yaml=content,
         model_digest=model_digest(model),
         certificate=None if certificate is None else read_certificate(certificate, zone=Settings.load().time_zone),
+        golden_json=b"" if written is None else written.canonical(),
     )
-    answer = call(lambda services: services.devices.RegisterDevice(request))
+
+    async def put_and_register(services: Services) -> pb.RegisterDeviceResponse:
+        for case in cases:
+            for body in case.bodies.values():
+                await services.devices.PutCaseInput(_chunks(body), timeout=_PUT_TIMEOUT_S)
+        registered: pb.RegisterDeviceResponse = await services.devices.RegisterDevice(request)
+        return registered
+
+    answer = call(put_and_register)
     if json:
         output.as_json(answer)
+        return
+    state = "registered" if answer.created else "registered already, unchanged"
+    if certificate is not None:
+        state += f", certificate {answer.device.certificate.number}"
+    known = f"{len(cases)} golden cases" if cases else "without golden cases: nothing proves it after an upgrade"
+    output.console.print(f"device {described.device} {described.version}: {state}, {known}")
+
+
+async def _chunks(body: bytes) -> AsyncIterator[pb.PutCaseInputRequest]:
+    for start in range(0, len(body), _CHUNK):
+        yield pb.PutCaseInputRequest(chunk=body[start : start + _CHUNK])
+
+
+@app.command()
+def check(
+    device: Annotated[str, typer.Argument(help="Id of a registered device, or the folder of one that is not yet.")],
+    version: Annotated[str, typer.Argument(help="Its version; left out for a folder.")] = "",
+) -> None:
+    """Run the golden cases of a version on a worker; of a folder, check that it can be registered."""
+    if version:
+        check_version(device, version)
     else:
-        state = "registered" if answer.created else "registered already, unchanged"
-        if certificate is not None:
-            state += f"; certificate {answer.device.certificate.number}"
-        output.console.print(f"device {described.device} {described.version}: {state}")
+        check_folder(Path(device))
+
+
+@app.command()
+def load(device: str, version: str) -> None:
+    """Load the model of a version on a worker and prove it, as its first job would."""
+    request = serving_pb2.LoadDeviceRequest(device=device, version=version)
+    model = call(lambda services: services.serving().LoadDevice(request, timeout=_LOAD_TIMEOUT_S)).model
+    output.console.print(f"device {device} {version}: model {model.model} {_activation(model)}")
+
+
+@app.command()
+def unload(device: str, version: str) -> None:
+    """Take the model of a version out of a worker's memory; the next job loads it again."""
+    request = serving_pb2.UnloadDeviceRequest(device=device, version=version)
+    call(lambda services: services.serving().UnloadDevice(request, timeout=_LOAD_TIMEOUT_S))
+    output.console.print(f"device {device} {version}: unloaded")
 
 
 @app.command("list")
 def list_(*, json: Json = False) -> None:
     """List devices and versions."""
-    answer = call(lambda services: services.devices.ListDevices(pb.ListDevicesRequest()))
+    answer, served = call(_devices_and_models)
     if json:
         output.as_json(answer.devices)
         return
     output.table(
         "Devices",
-        ["device", "version", "title", "certificate", "state"],
+        ["device", "version", "title", "certificate", "state", "golden", "worker"],
         [
             [
                 device.device,
@@ -141,10 +197,29 @@ def list_(*, json: Json = False) -> None:
                 device.title_ru,
                 device.certificate.number or ("none" if device.medical_device else "not a medical device"),
                 "suspended" if device.suspended else "active",
+                str(device.golden_cases) if device.golden_cases else "none",
+                served.get((device.device, device.version), "not asked for yet"),
             ]
             for device in answer.devices
         ],
     )
+
+
+async def _devices_and_models(services: Services) -> tuple[pb.ListDevicesResponse, dict[tuple[str, str], str]]:
+    """Return the devices, and what a worker says about those whose models it was asked for."""
+    answer = await services.devices.ListDevices(pb.ListDevicesRequest())
+    try:
+        status = await services.serving().GetStatus(serving_pb2.GetStatusRequest())
+    except ServiceError as error:
+        unknown = f"not known: {error.message}"
+        return answer, {(device.device, device.version): unknown for device in answer.devices}
+    return answer, {(model.device, model.version): _activation(model) for model in status.models}
+
+
+def _activation(model: serving_pb2.LoadedModel) -> str:
+    if not model.activated:
+        return f"NOT ACTIVATED, {model.golden}"
+    return f"ready, golden cases: {model.golden}" if model.ready else f"not ready, phantom: {model.canary}"
 
 
 @app.command()

@@ -24,7 +24,8 @@ class Settings(BaseSettings):
     router: str = Field(min_length=1)
     """``<host>:<port>`` of the study router."""
     serving: str = ""
-    """``<host>:<port>`` of a replica of model serving; needed by ``udc dlq`` and ``udc reconcile`` only."""
+    """``<host>:<port>`` of a replica of model serving; needed by ``udc device check|load|unload``, ``udc dlq`` and
+    ``udc reconcile`` only."""
     archiver: str = ""
     """``<host>:<port>`` of the result archiver; needed to show stored objects."""
     surveillance: str = ""

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -12,7 +12,10 @@ import structlog
 from grpc import aio
 
 from model_serving.adapters.artefacts import StoredArtefacts
+from model_serving.adapters.build import processing_build
+from model_serving.adapters.case_images import StoredCaseImages
 from model_serving.adapters.events import dispatches, hearing_cancellations
+from model_serving.adapters.golden_store import SqlGoldenRuns
 from model_serving.adapters.grpc_api import ServingApi
 from model_serving.adapters.images import DicomwebImages
 from model_serving.adapters.memory import pooled, private, remove_orphans, shared
@@ -20,7 +23,16 @@ from model_serving.adapters.secrets import Secrets
 from model_serving.adapters.store import SqlRuns
 from model_serving.adapters.triton import TritonBackend, connected_triton
 from model_serving.settings import Settings
-from model_serving.usecases import InFlight, Models, RunJob
+from model_serving.usecases import (
+    Archives,
+    Inference,
+    InFlight,
+    ManageDevices,
+    Models,
+    ModelStatus,
+    ProveGolden,
+    RunJob,
+)
 from udc.events.v1 import events_service_pb2_grpc
 from udc.router.v1 import registry_pb2
 from udc.serving.v1 import serving_pb2_grpc
@@ -71,8 +83,22 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
                 memory=stack.enter_context(pooled(shared, capacity=settings.tensor_memory_mib * _MIB)),
             )
         )
+        registry, artefacts, images = CopiedRegistry(replica.get), StoredArtefacts(objects), _images(settings, stack)
+        archives = Archives(registry, images)
+        await stack.enter_async_context(kept_running(archives.watch, "probe-archives"))
+        infer = Inference(backend=backend, clock=clock)
+        golden = ProveGolden(
+            registry=registry,
+            artefacts=artefacts,
+            images=StoredCaseImages(objects, images),
+            infer=infer,
+            runs=SqlGoldenRuns(database, worker=settings.replica),
+            clock=clock,
+            processing_build=processing_build(),
+        )
         models = Models(
             backend,
+            golden,
             slots=settings.slots,
             runs_per_model=max(1, settings.slots - 1),
             load_s=settings.load_s,
@@ -81,17 +107,26 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         runs = SqlRuns(database, worker=settings.replica, clock=clock)
         in_flight = InFlight()
         run_job = RunJob(
-            registry=CopiedRegistry(replica.get),
-            artefacts=StoredArtefacts(objects),
-            images=_images(settings, stack),
-            backend=backend,
+            registry=registry,
+            artefacts=artefacts,
+            images=images,
+            archives=archives,
+            infer=infer,
             models=models,
             runs=runs,
             in_flight=in_flight,
             clock=clock,
         )
         serving_pb2_grpc.add_ServingServiceServicer_to_server(
-            ServingApi(models, replica=settings.replica, pool=settings.pool), server
+            ServingApi(
+                models,
+                ManageDevices(registry=registry, artefacts=artefacts, models=models, golden=golden),
+                archives,
+                replica=settings.replica,
+                pool=settings.pool,
+                processing_build=golden.processing_build,
+            ),
+            server,
         )
         relay = await stack.enter_async_context(
             relaying(database, bus, Producer(source=SOURCE, region=settings.region))
@@ -121,6 +156,8 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
             bus=bus,
             replica=replica,
             backend=backend,
+            models=models,
+            archives=archives,
             consumer=consumer,
             presence=presence,
         )
@@ -155,12 +192,13 @@ async def _tell_readiness(
     bus: Bus,
     replica: Replica,
     backend: TritonBackend,
+    models: Models,
+    archives: Archives,
     consumer: Consumer,
     presence: Presence,
 ) -> None:
     """Say again and again what stands against work here; slots are offered only while nothing does."""
     key = f"{settings.pool}.{settings.replica.replace('.', '-')}"
-    slots = registry_pb2.PoolSlots(replica=settings.replica, pool=settings.pool, slots=settings.slots)
     while True:
         against = {
             "nats": "" if bus.healthy() else "NATS is away, or refuses a subject",
@@ -168,6 +206,7 @@ async def _tell_readiness(
             "triton": "" if await backend.is_live() else "Triton does not answer",
             "consumer": consumer.stalled_by or "",
             "breaker": consumer.breaker_reason or "",
+            "models": models.kept_by_backend,
         }
         for condition, reason in against.items():
             if reason:
@@ -178,5 +217,21 @@ async def _tell_readiness(
         if any(against[condition] for condition in ("nats", "registry", "triton", "consumer")):
             await presence.withdraw(key)
         else:
-            await presence.publish(key, slots.SerializeToString(deterministic=True))
+            offer = _offer(settings, models.statuses(), archives.away)
+            await presence.publish(key, offer.SerializeToString(deterministic=True))
         await asyncio.sleep(_LOOK_S)
+
+
+def _offer(settings: Settings, models: Sequence[ModelStatus], archives_away: Iterable[str]) -> registry_pb2.PoolSlots:
+    """Return what this replica tells the router: how much it can take, and what not."""
+    return registry_pb2.PoolSlots(
+        replica=settings.replica,
+        pool=settings.pool,
+        slots=settings.slots,
+        archives_away=sorted(archives_away),
+        not_activated=[
+            registry_pb2.DeviceVersionName(device=model.device, version=model.version)
+            for model in models
+            if not model.is_activated
+        ],
+    )

@@ -3,16 +3,20 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from model_serving.domain.answer import Answer, ExpectedOutput
+from model_serving.domain.form import ModelForm
+from model_serving.domain.golden import CaseResult
 from model_serving.domain.pixels import ValueSpace
 from model_serving.domain.prepare import TensorPlan
 from model_serving.domain.run import Dispatch
 from model_serving.domain.source import SourceImages
 from udckit.errors import UpstreamUnavailableError
+from udcmodel.golden import GoldenCases
 from udcmodel.grant import ArchiveRecord, AttachmentRecord, DeviceVersionRecord
 from udcmodel.manifest import Manifest
 from udcmodel.result import AiResult
@@ -49,6 +53,9 @@ class Artefacts(Protocol):
     async def stack(self, digest: str) -> StackDescriptor:
         """Return the description of a stack; raises as ``manifest`` does."""
 
+    async def golden(self, digest: str) -> GoldenCases:
+        """Return the golden cases of a version; raises as ``manifest`` does."""
+
     async def keep(self, result: AiResult) -> str:
         """Keep a result durably and return its digest."""
 
@@ -70,6 +77,32 @@ class StackRequest:
     space: ValueSpace
 
 
+class ArchiveAwayError(UpstreamUnavailableError):
+    """One archive cannot be read from now; others may.
+
+    Args:
+        message: Why.
+        archive: Which.
+    """
+
+    reason = "ARCHIVE_AWAY"
+
+    def __init__(self, message: str, *, archive: str) -> None:
+        super().__init__(message, archive=archive)
+        self.archive = archive
+
+
+class ArchiveProbe(Protocol):
+    """Finds out whether an archive is back."""
+
+    async def probe(self, archive: ArchiveRecord) -> None:
+        """Ask an archive something small.
+
+        Raises:
+            UpstreamUnavailableError: it does not answer as it should.
+        """
+
+
 class Images(Protocol):
     """Pixels of stacks."""
 
@@ -80,8 +113,20 @@ class Images(Protocol):
 
         Raises:
             RunFailedError: that cannot be had.
-            UpstreamUnavailableError: an archive is away.
+            ArchiveAwayError: an archive is away.
             OverloadedError: there is no memory now.
+        """
+
+
+class CaseImages(Images, Protocol):
+    """Pixels of golden cases: a request's archive is the object that holds them."""
+
+    async def stack(self, digest: str) -> StackDescriptor:
+        """Describe the stack that an object holds, as it would be matched in the archive ``digest``.
+
+        Raises:
+            RunFailedError: it holds no readable images.
+            NotFoundError: there is no such object.
         """
 
 
@@ -139,6 +184,24 @@ class Backend(Protocol):
             UpstreamUnavailableError: the backend is away.
         """
 
+    async def unload(self, model: PinnedModel, *, timeout_s: float) -> None:
+        """Have a model take no more work, and give back its memory when it has finished what it is doing.
+
+        One that hangs never finishes: its memory stays taken. Nothing happens if the model is not there.
+
+        Raises:
+            RunFailedError: the backend keeps it.
+            UpstreamUnavailableError: the backend is away.
+        """
+
+    async def form(self, model: PinnedModel) -> ModelForm:
+        """Return the form of the tensors of a loaded model, as the backend knows it.
+
+        Raises:
+            RunFailedError: it does not say.
+            UpstreamUnavailableError: the backend is away.
+        """
+
     def exchange(
         self, model: PinnedModel, inputs: Sequence[TensorSpec], outputs: Sequence[ExpectedOutput]
     ) -> AbstractAsyncContextManager[Exchange]:
@@ -149,6 +212,37 @@ class Backend(Protocol):
             OverloadedError: there is no memory now.
             UpstreamUnavailableError: the backend is away.
         """
+
+
+class NotActivatedError(UpstreamUnavailableError):
+    """A golden case of the version failed with this worker's processing library: it does not run here."""
+
+    reason = "NOT_ACTIVATED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What a run of golden cases is about.
+
+    Attributes:
+        model: The version and its model.
+        golden_digest: The cases.
+        processing_build: Digest of everything that turns images and answers into results.
+    """
+
+    model: PinnedModel
+    golden_digest: str
+    processing_build: str
+
+
+class GoldenRuns(Protocol):
+    """The worker's records of golden cases."""
+
+    async def has_passed(self, proof: Proof) -> bool:
+        """Say whether the latest recorded run of exactly this passed."""
+
+    async def record(self, proof: Proof, results: Sequence[CaseResult], *, at: datetime) -> None:
+        """Record a run durably."""
 
 
 class Runs(Protocol):

@@ -41,6 +41,7 @@ from study_router.usecases.reports import (
     RecordDelivery,
     RecordDeliveryFailure,
     RecordFailure,
+    RecordReturn,
     RecordStart,
 )
 from study_router.usecases.submitting import SubmitStudies
@@ -144,7 +145,10 @@ def _add_registry_servicers(server: aio.Server, parts: Parts, *, changed: Callab
     compiler = parts.rules.compiler
     devices_pb2_grpc.add_DeviceRegistryServiceServicer_to_server(
         DeviceRegistryApi(
-            register=RegisterDevice(store=store, put=parts.objects.put, compiler=compiler, clock=clock),
+            register=RegisterDevice(
+                store=store, put=parts.objects.put, has=parts.objects.has, compiler=compiler, clock=clock
+            ),
+            put=parts.objects.put,
             suspend=SuspendDevice(store=store, clock=clock),
             registry=registry,
             changed=changed,
@@ -226,6 +230,7 @@ def _reports(parts: Parts) -> Reports:
     return Reports(
         record_start=RecordStart(clock=clock),
         accept_result=AcceptResult(clock=clock),
+        record_return=RecordReturn(clock=clock),
         record_failure=RecordFailure(
             clock=clock,
             max_attempts=parts.settings.max_attempts,

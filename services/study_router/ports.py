@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from study_router.domain.announcements import Announcement
 from study_router.domain.backfills import Backfill
 from study_router.domain.listings import Fingerprint, ListedStudy, Span, StudyPage
-from study_router.domain.queue import Waiting
+from study_router.domain.queue import NOTHING_HELD, Held, PoolOffer, Waiting
 from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Archive, Attachment, DeviceVersion
 from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, StudyEntry, Touched
@@ -93,8 +93,8 @@ class Jobs(Protocol):
     def waiting_pools(self, now: datetime) -> Sequence[str]:
         """Return the pools for which a job may start."""
 
-    def waiting(self, pool: str, *, now: datetime, each: int) -> Sequence[Waiting]:
-        """Return the oldest ``each`` jobs of every attachment and priority that may start in ``pool``."""
+    def waiting(self, pool: str, *, now: datetime, each: int, held: Held = NOTHING_HELD) -> Sequence[Waiting]:
+        """Return the oldest ``each`` jobs of every attachment and priority that may start in ``pool``, none held."""
 
     def working(self, pool: str) -> Mapping[str, int]:
         """Return how many jobs of each attachment the workers of ``pool`` have."""
@@ -469,8 +469,8 @@ class Connectors(Protocol):
 class Pools(Protocol):
     """How much the serving replicas can take."""
 
-    async def slots(self) -> Mapping[str, int]:
-        """Return the slots of each pool; a pool that is not heard of has none."""
+    async def offers(self) -> Mapping[str, PoolOffer]:
+        """Return what each pool can take; one that is not heard of is not there."""
 
 
 BeginTrace = Callable[[str], str]

@@ -123,6 +123,7 @@ def _serving(pools: Sequence[str]) -> tuple[str, ...]:
     ]
     return (
         subjects.JOB_STARTED,
+        subjects.JOB_RETURNED,
         subjects.JOB_INFERRED,
         subjects.JOB_FAILED,
         *taken,
@@ -145,7 +146,13 @@ _OWN: Final[Mapping[Service, tuple[str, ...]]] = MappingProxyType(
             subjects.RESULT_ACCEPTED,
             subjects.DEVICE_REGISTERED,
             subjects.DEVICE_ATTACHED,
-            *_takes(subjects.DURABLE_ROUTER_JOBS, subjects.JOB_STARTED, subjects.JOB_INFERRED, subjects.JOB_FAILED),
+            *_takes(
+                subjects.DURABLE_ROUTER_JOBS,
+                subjects.JOB_STARTED,
+                subjects.JOB_RETURNED,
+                subjects.JOB_INFERRED,
+                subjects.JOB_FAILED,
+            ),
             *_takes(subjects.DURABLE_ROUTER_RESULTS, subjects.RESULT_ARCHIVED, subjects.RESULT_FAILED),
             *_reads_table(subjects.BUCKET_REGISTRY),
             *_writes_table(subjects.BUCKET_REGISTRY),

@@ -41,6 +41,7 @@ RULES: Final = (
     _rule(f"{_ARCHIVES}/CheckArchive", _REPAIR, Scope.REGION),
     # A vendor registers; what runs where is the region's decision. Stopping is easier than starting again.
     _rule(f"{_REGISTRY}/RegisterDevice", _ADMIN | {Role.VENDOR}, Scope.NONE),
+    _rule(f"{_REGISTRY}/PutCaseInput", _ADMIN | {Role.VENDOR}, Scope.NONE),
     _rule(f"{_REGISTRY}/ListDevices", _EVERYBODY, Scope.NONE),
     _rule(f"{_REGISTRY}/SuspendDevice", _REPAIR, Scope.NONE, Service.SURVEILLANCE_REPORTER),
     _rule(f"{_REGISTRY}/ResumeDevice", _ADMIN, Scope.REGION),
@@ -66,6 +67,10 @@ RULES: Final = (
     _rule(f"{_RECONCILIATION}/ReconcileStudies", _REPAIR, Scope.REGION),
     _rule(f"{_RESULTS}/VerifyResults", _REPAIR, Scope.REGION),
     _rule(f"{_SERVING}/GetStatus", _SEE_STATES, Scope.NONE, Service.STUDY_ROUTER),
+    # On phantoms only; what is loaded costs the region's memory.
+    _rule(f"{_SERVING}/CheckDevice", _REPAIR | {Role.VENDOR}, Scope.NONE),
+    _rule(f"{_SERVING}/LoadDevice", _REPAIR, Scope.NONE),
+    _rule(f"{_SERVING}/UnloadDevice", _REPAIR, Scope.NONE),
     _rule(f"{_RESULTS}/GetResult", _SEE_RESULTS, Scope.REGION),
     _rule(f"{_SURVEILLANCE}/GetCounts", _DAILY | {Role.AUDITOR, Role.REGULATOR}, Scope.REGION),
     _rule(f"{_SURVEILLANCE}/GetJournalStatus", _SEE_STATES | {Role.REGULATOR}, Scope.REGION),

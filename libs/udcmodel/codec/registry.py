@@ -64,6 +64,7 @@ def encode_record(record: RegistryRecord, *, revision: int) -> bytes:
                     suspended=record.is_suspended,
                     suspension_reason=record.suspension_reason,
                     certificate=certificate_to_proto(record.certificate),
+                    golden_digest=record.golden_digest,
                 )
             )
         case AttachmentRecord():
@@ -109,6 +110,7 @@ def decode_record(content: bytes) -> RegistryRecord:
                 is_suspended=device.suspended,
                 suspension_reason=device.suspension_reason,
                 certificate=certificate_from_proto(device.certificate) if device.HasField("certificate") else None,
+                golden_digest=device.golden_digest,
             )
         case "attachment":
             attachment = message.attachment

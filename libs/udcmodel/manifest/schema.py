@@ -1,12 +1,12 @@
 """The schema ``udc.manifest/v1alpha1`` as types. Unknown keys are refused at every level."""
 
 import json
-from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from udcmodel.ids import digest_of
+from udcmodel.manifest.references import check_references
 from udcmodel.result import Code
 from udcmodel.vocabulary import InputKind
 
@@ -17,14 +17,6 @@ Expression = Annotated[str, Field(min_length=1, max_length=4096)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Datatype = Literal["FP16", "FP32", "INT16", "INT32", "INT64", "UINT8", "UINT16"]
 ChannelAxis = Literal["batch", "channel", "z", "y", "x"]
-
-
-class ReferenceProblemError(ValueError):
-    """Two parts of a manifest do not fit together; ``path`` leads to the one that is wrong."""
-
-    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
-        super().__init__(message)
-        self.path = path
 
 
 class Part(BaseModel):
@@ -121,6 +113,8 @@ class ImageInput(Part):
     where: Expression
     prefer: tuple[Expression, ...] = ()
     cardinality: Literal["one", "each"] = "one"
+    at_most: Annotated[int, Field(ge=1, le=64)] | None = None
+    """How many stacks ``each`` may take; the preferred ones are taken."""
     values: Literal["hounsfield", "stored", "normalised"]
     tensor: Annotated[VolumeTensor | ImageTensor, Field(discriminator="kind")]
     geometry: GeometrySpec | None = None
@@ -136,6 +130,12 @@ class ImageInput(Part):
             raise ValueError("an input with a volume tensor needs a geometry block")
         if isinstance(self.tensor, ImageTensor) and self.geometry is not None:
             raise ValueError("an input with an image tensor has no geometry block")
+        return self
+
+    @model_validator(mode="after")
+    def _the_number_of_stacks_has_a_limit(self) -> Self:
+        if (self.cardinality == "each") != (self.at_most is not None):
+            raise ValueError("`cardinality: each` needs `at_most`, and nothing else has it")
         return self
 
 
@@ -231,9 +231,11 @@ class FindingSpec(Part):
 
 
 class Limits(Part):
-    """What an inference may cost. Seconds."""
+    """What an inference may cost, in seconds, and how much it may say."""
 
     timeout_s: Annotated[float, Field(gt=0, le=3600)]
+    components: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Most findings that one ``per: component`` may become; the largest regions stay, and the result says so."""
 
 
 class Resources(Part):
@@ -286,43 +288,6 @@ class Manifest(Part):
         return next(item for item in self.outputs if item.name == name)
 
     @model_validator(mode="after")
-    def _names_are_unique_and_references_hold(self) -> Self:
-        for field, names in (
-            ("inputs", [item.name for item in self.inputs]),
-            ("inputs", [item.tensor.name for item in self.inputs]),
-            ("outputs", [item.name for item in self.outputs]),
-            ("findings", [item.id for item in self.findings]),
-            ("purpose", [item.name for item in self.purpose]),
-        ):
-            for index, name in enumerate(names):
-                if name in names[:index]:
-                    raise ReferenceProblemError((field, index), f"{name!r} is described twice")
-        inputs = {item.name for item in self.inputs}
-        for index, output in enumerate(self.outputs):
-            if isinstance(output, LabelsOutput | BoxOutput) and output.input not in inputs:
-                raise ReferenceProblemError(
-                    ("outputs", index, "input"), f"there is no input {output.input!r}; there is {_listed(inputs)}"
-                )
-        for index, finding in enumerate(self.findings):
-            self._check_finding(finding, ("findings", index))
+    def _references_hold(self) -> Self:
+        check_references(self)
         return self
-
-    def _check_finding(self, finding: FindingSpec, path: tuple[str | int, ...]) -> None:
-        kinds = {output.name: output.kind for output in self.outputs}
-        references: list[tuple[str, str, str]] = [("probability", finding.probability.output, "scores")]
-        if finding.mask is not None:
-            references.append(("mask", finding.mask.output, "labels"))
-        if finding.box is not None:
-            references.append(("box", finding.box.output, "boxes"))
-        for field, name, kind in references:
-            here = (*path, field, "output")
-            if name not in kinds:
-                raise ReferenceProblemError(here, f"there is no output {name!r}; there is {_listed(kinds)}")
-            if kinds[name] != kind:
-                raise ReferenceProblemError(
-                    here, f"an output of kind {kind} is needed; {name!r} is of kind {kinds[name]}"
-                )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from udckit.errors import InvalidRequestError
-from udcmodel.manifest.schema import Manifest, ReferenceProblemError
+from udcmodel.manifest.references import ReferenceProblemError
+from udcmodel.manifest.schema import Manifest
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 24

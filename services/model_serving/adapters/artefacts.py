@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from udckit.errors import InvalidRequestError
 from udckit.objects import Objects
 from udcmodel.codec import decode_stack, encode_result
+from udcmodel.golden import GoldenCases, parse_golden
 from udcmodel.manifest import Manifest
 from udcmodel.result import AiResult
 from udcmodel.stack import StackDescriptor
@@ -35,6 +36,10 @@ class StoredArtefacts:
         if len(self._manifests) > _KEPT_MANIFESTS:
             self._manifests.popitem(last=False)
         return manifest
+
+    async def golden(self, digest: str) -> GoldenCases:
+        """Return golden cases; see ``ports.Artefacts``."""
+        return parse_golden(await self._objects.get(digest))
 
     async def stack(self, digest: str) -> StackDescriptor:
         """Return the description of a stack; see ``ports.Artefacts``."""

@@ -4,9 +4,9 @@ import asyncio
 import contextvars
 import math
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +17,17 @@ from model_serving.adapters.decoding import Decoding
 from model_serving.adapters.memory import Memory, Pool
 from model_serving.adapters.multipart import Parts
 from model_serving.adapters.receiving import CountFallback, StackReceiver
-from model_serving.adapters.wado import SeriesAddress, SeriesTransfer
+from model_serving.adapters.wado import SeriesAddress, SeriesTransfer, ask
 from model_serving.domain.pixels import PixelDescription
 from model_serving.domain.source import SourceImages, shape_of
-from model_serving.ports import StackRequest
-from model_serving.usecases.threads import joined
+from model_serving.ports import ArchiveAwayError, StackRequest
+from model_serving.usecases.threads import in_thread, joined
 from udckit import telemetry
+from udckit.errors import UpstreamUnavailableError
+from udcmodel.grant import ArchiveRecord
+
+Receive = Callable[[StackRequest, Memory], Coroutine[Any, Any, SourceImages]]
+"""Gets the values of one stack into the memory given."""
 
 
 @dataclass(kw_only=True)
@@ -54,13 +59,19 @@ class DicomwebImages:
     count_fallback: CountFallback
     _turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
 
-    @asynccontextmanager
-    async def retrieved(self, requests: Sequence[StackRequest]) -> AsyncIterator[Sequence[SourceImages]]:
+    def retrieved(self, requests: Sequence[StackRequest]) -> AbstractAsyncContextManager[Sequence[SourceImages]]:
         """Have the values of ``requests``; see ``ports.Images``."""
+        return self.received(requests, self._retrieved)
+
+    @asynccontextmanager
+    async def received(
+        self, requests: Sequence[StackRequest], receive: Receive
+    ) -> AsyncIterator[Sequence[SourceImages]]:
+        """Have the values of ``requests`` as ``receive`` gets each of them, all at the same time."""
         sizes = [4 * math.prod(shape_of(request.plan.frames)) for request in requests]
         async with self.memory.leased(*sizes) as memories:
             retrievals = [
-                asyncio.create_task(self._retrieved(request, memory))
+                asyncio.create_task(receive(request, memory))
                 for request, memory in zip(requests, memories, strict=True)
             ]
             try:
@@ -72,7 +83,8 @@ class DicomwebImages:
                 await joined(asyncio.gather(*retrievals, return_exceptions=True))
             yield retrieved
 
-    async def _retrieved(self, request: StackRequest, memory: Memory) -> SourceImages:
+    def reception(self, request: StackRequest, memory: Memory) -> tuple[SourceImages, Callable[[Parts], None]]:
+        """Return where a stack's values will be, and what puts them there from the parts of an answer."""
         frames = request.plan.frames
         images = SourceImages(frames, space=request.space, buffer=memory.array(shape_of(frames), np.float32))
 
@@ -92,10 +104,29 @@ class DicomwebImages:
             receiver.receive(parts)
             images.finish()
 
+        return images, receive
+
+    async def _retrieved(self, request: StackRequest, memory: Memory) -> SourceImages:
+        try:
+            return await self._transferred(request, memory)
+        except UpstreamUnavailableError as error:
+            name = request.archive.archive
+            raise ArchiveAwayError(f"archive {name}: {error.message}", archive=name) from error
+
+    async def probe(self, archive: ArchiveRecord) -> None:
+        """Ask an archive for one study; see ``ports.ArchiveProbe``."""
+        credentials = self._credentials(archive)
+        await in_thread(ask, archive.dicomweb_url, credentials, idle_s=self.idle_s, tls=self.tls)
+
+    def _credentials(self, archive: ArchiveRecord) -> str:
+        return self.secret(archive.credentials) if archive.credentials else ""
+
+    async def _transferred(self, request: StackRequest, memory: Memory) -> SourceImages:
+        images, receive = self.reception(request, memory)
         transfer = SeriesTransfer(
             SeriesAddress(
                 dicomweb_url=request.archive.dicomweb_url,
-                credentials=self.secret(request.archive.credentials) if request.archive.credentials else "",
+                credentials=self._credentials(request.archive),
                 study_instance_uid=request.stack.study_instance_uid,
                 series_instance_uid=request.stack.series_instance_uid,
             ),

@@ -179,7 +179,7 @@ class StackReceiver:
         wanted = []
         for index in range(int(dataset.get("NumberOfFrames") or 1)):
             header = of_frame(dataset, index)
-            slot = self._assembly.slot_of(_placed_by_pydicom(header, index + 1))
+            slot = self._assembly.slot_of(placed(header, index + 1))
             if slot is not None:
                 wanted.append((index, self._receiver_of(slot, describe(header))))
         self._decoding.frames(dataset, wanted)
@@ -237,7 +237,16 @@ def _placed(elements: Mapping[int, RawElement]) -> StackFrame:
     )
 
 
-def _placed_by_pydicom(header: Dataset, frame_number: int) -> StackFrame:
+def placed(header: Dataset, frame_number: int) -> StackFrame:
+    """Return the place of one frame from its header.
+
+    Args:
+        header: Of that frame; of an enhanced image with its functional groups laid over it.
+        frame_number: From 1.
+
+    Raises:
+        RunFailedError: a value cannot be read.
+    """
     try:
         position, orientation, spacing = (
             tuple(map(float, header.get(keyword) or ()))

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Column, Connection, Index, Integer, MetaData, String, Table, func, select, update
 
 from model_serving.domain.failure import Consequence, Failed
-from model_serving.domain.run import Abandoned, Dispatch, Ending, Inferred, RunState
+from model_serving.domain.run import Abandoned, Dispatch, Ending, Inferred, Returned, RunState
 from udc.events.v1 import job_pb2
 from udckit import subjects
 from udckit.clock import Clock
@@ -108,6 +108,22 @@ class SqlRuns:
                     self._failed(dispatch, ending),
                     kind="failed",
                     subject=subjects.JOB_FAILED,
+                    now=now,
+                )
+            case Returned():
+                self._close(connection, dispatch, RunState.RETURNED, now, reason=ending.reason, detail=ending.detail)
+                self._announce(
+                    connection,
+                    dispatch,
+                    job_pb2.JobReturned(
+                        job=dispatch.job,
+                        attempt=dispatch.attempt,
+                        worker=self._worker,
+                        reason=ending.reason,
+                        detail=ending.detail,
+                    ),
+                    kind="returned",
+                    subject=subjects.JOB_RETURNED,
                     now=now,
                 )
             case Abandoned():

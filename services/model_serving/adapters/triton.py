@@ -22,6 +22,7 @@ from tritonclient.utils import InferenceServerException
 from model_serving.adapters.memory import SHARED_MEMORY, Memory, Pool, offsets_of
 from model_serving.domain.answer import DTYPES, Answer, AnsweredOutput, ExpectedOutput, datatype_of
 from model_serving.domain.failure import Reason, RunFailedError
+from model_serving.domain.form import ModelForm, TensorForm
 from model_serving.ports import Exchange, ModelLostError, PinnedModel, TensorSpec
 from udckit import telemetry
 from udckit.errors import InvalidRequestError, NotFoundError, ServiceError, UpstreamUnavailableError
@@ -37,6 +38,7 @@ _CHANNEL: Final = (
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
+_UNLOAD_LOOK_S: Final = 0.1
 _IN_MESSAGE: Final = 64 * 1024
 """Smaller outputs come in the answer itself, where their real size can be seen."""
 _MARK: Final = 16
@@ -88,6 +90,33 @@ class TritonBackend:
             raise RunFailedError(
                 Reason.MODEL_NOT_READY, f"version {model.number} of model {model.name} is not what the server loaded"
             )
+
+    async def unload(self, model: PinnedModel, *, timeout_s: float) -> None:
+        """Make the server give up the model; see ``ports.Backend``.
+
+        The server answers at once, loads a new instance beside one that still works, and never ends one that hangs.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._client.unload_model(model.name, client_timeout=timeout_s)
+                while await self._client.is_model_ready(  # noqa: ASYNC110 another process sets no event
+                    model.name, str(model.number), client_timeout=_CONTROL_S
+                ):
+                    await asyncio.sleep(_UNLOAD_LOOK_S)
+        except TimeoutError as error:
+            raise RunFailedError(
+                Reason.MODEL_NOT_READY, f"the inference server did not unload model {model.name} in {timeout_s:g} s"
+            ) from error
+        except InferenceServerException as error:
+            raise _translated(error, Reason.MODEL_NOT_READY, Reason.MODEL_NOT_READY) from error
+
+    async def form(self, model: PinnedModel) -> ModelForm:
+        """Return what the server says about the tensors; see ``ports.Backend``."""
+        try:
+            told = await self._client.get_model_metadata(model.name, str(model.number), client_timeout=_CONTROL_S)
+        except InferenceServerException as error:
+            raise _translated(error, Reason.MODEL_NOT_READY, Reason.MODEL_NOT_READY) from error
+        return ModelForm(inputs=_forms(told.inputs), outputs=_forms(told.outputs))
 
     @asynccontextmanager
     async def exchange(
@@ -240,6 +269,13 @@ class TritonExchange:
             return self._memory.view(claimed, offset=offset)
         content = self._memory.view(output.nbytes, offset=offset)
         return b"" if content[-_MARK:] == self._mark else content
+
+
+def _forms(tensors: Iterable[Any]) -> Mapping[str, TensorForm]:
+    return {
+        tensor.name: TensorForm(tensor.datatype, tuple(None if extent < 0 else int(extent) for extent in tensor.shape))
+        for tensor in tensors
+    }
 
 
 def _is_gone(segment: str) -> bool:

@@ -89,7 +89,7 @@ class SeriesTransfer:
             InvalidRequestError: the archive's address makes no sense.
         """
         url = urlsplit(self._address.dicomweb_url)
-        connection = self._connection(url.scheme, url.netloc)
+        connection = _connection(url.scheme, url.netloc, self._tls)
         try:
             self._run(connection, url.path.rstrip("/"))
         except (TruncatedError, http.client.IncompleteRead) as error:
@@ -111,14 +111,6 @@ class SeriesTransfer:
         finally:
             connection.close()
 
-    def _connection(self, scheme: str, netloc: str) -> http.client.HTTPConnection:
-        host = netloc.rpartition("@")[2]
-        if scheme == "https":
-            return http.client.HTTPSConnection(host, timeout=_CONNECT_S, context=self._tls)
-        if scheme == "http":
-            return http.client.HTTPConnection(host, timeout=_CONNECT_S)
-        raise InvalidRequestError("the address of an archive starts with https:// or http://")
-
     def _run(self, connection: http.client.HTTPConnection, root: str) -> None:
         connection.connect()
         with self._lock:
@@ -129,17 +121,59 @@ class SeriesTransfer:
         connection.request(
             "GET",
             f"{root}/studies/{self._address.study_instance_uid}/series/{self._address.series_instance_uid}",
-            headers={"Accept": _ACCEPT, "Accept-Encoding": "identity", **self._authorization()},
+            headers={"Accept": _ACCEPT, "Accept-Encoding": "identity", **_authorization(self._address.credentials)},
         )
         with connection.getresponse() as response:
             _refuse_unless_ok(response.status)
             boundary = boundary_of(response.headers.get("Content-Type", ""))
             self._receive(Parts(response, boundary, longest_part=self._longest_part))
 
-    def _authorization(self) -> dict[str, str]:
-        if not self._address.credentials:
-            return {}
-        return {"Authorization": f"Basic {base64.b64encode(self._address.credentials.encode()).decode()}"}
+
+def ask(dicomweb_url: str, credentials: str, *, idle_s: float, tls: ssl.SSLContext | None = None) -> None:
+    """Ask an archive for any one study (QIDO-RS, PS3.18 10.6): what proves that it answers, and costs it little.
+
+    Args:
+        dicomweb_url: Root of the archive's DICOMweb services.
+        credentials: As in ``SeriesAddress``.
+        idle_s: No single wait for bytes is longer.
+        tls: For ``https`` archives.
+
+    Raises:
+        UpstreamUnavailableError: it does not answer, or not as it should.
+        InvalidRequestError: the archive's address makes no sense.
+    """
+    url = urlsplit(dicomweb_url)
+    connection = _connection(url.scheme, url.netloc, tls)
+    try:
+        connection.connect()
+        connection.sock.settimeout(idle_s)
+        headers = {"Accept": "application/dicom+json", **_authorization(credentials)}
+        connection.request("GET", f"{url.path.rstrip('/')}/studies?limit=1", headers=headers)
+        with connection.getresponse() as response:
+            status = response.status
+    except (OSError, http.client.HTTPException) as error:
+        raise UpstreamUnavailableError(
+            f"the archive at {url.hostname} does not answer ({type(error).__name__})"
+        ) from error
+    finally:
+        connection.close()
+    if status not in {200, 204}:
+        raise UpstreamUnavailableError(f"the archive at {url.hostname} does not list studies (HTTP {status})")
+
+
+def _connection(scheme: str, netloc: str, tls: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    host = netloc.rpartition("@")[2]
+    if scheme == "https":
+        return http.client.HTTPSConnection(host, timeout=_CONNECT_S, context=tls)
+    if scheme == "http":
+        return http.client.HTTPConnection(host, timeout=_CONNECT_S)
+    raise InvalidRequestError("the address of an archive starts with https:// or http://")
+
+
+def _authorization(credentials: str) -> dict[str, str]:
+    if not credentials:
+        return {}
+    return {"Authorization": f"Basic {base64.b64encode(credentials.encode()).decode()}"}
 
 
 def _refuse_unless_ok(status: int) -> None:

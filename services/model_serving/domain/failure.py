@@ -30,6 +30,8 @@ class Reason(StrEnum):
     TRANSFER_MALFORMED = "TRANSFER_MALFORMED"
     # The model.
     MODEL_CHANGED = "MODEL_CHANGED"
+    MODEL_FORM = "MODEL_FORM"
+    """Its tensors are not those of the manifest."""
     MODEL_NOT_READY = "MODEL_NOT_READY"
     MODEL_VERSION = "MODEL_VERSION"
     INFERENCE_FAILED = "INFERENCE_FAILED"
@@ -81,6 +83,7 @@ CONSEQUENCES: Final[Mapping[Reason, Consequence]] = MappingProxyType(
         Reason.TRANSFER_TRUNCATED: _TRANSFER,
         Reason.TRANSFER_MALFORMED: _TRANSFER,
         Reason.MODEL_CHANGED: _DEVICE,
+        Reason.MODEL_FORM: _DEVICE,
         Reason.MODEL_NOT_READY: _DEVICE_MAY_RECOVER,
         Reason.MODEL_VERSION: _DEVICE_MAY_RECOVER,
         Reason.INFERENCE_FAILED: _DEVICE_MAY_RECOVER,

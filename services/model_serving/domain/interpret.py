@@ -189,7 +189,17 @@ def _regions(answer: _Answer, spec: FindingSpec, mask: MaskRef) -> Sequence[Regi
     numbered = regions_of(labels == mask.label, voxel_ml=plan.grid.voxel_ml, min_volume_ml=mask.min_volume_ml)
     if spec.per != "component":
         numbered = (numbered > 0).astype(np.int32)
+    else:
+        _leave_out_the_smallest(answer, spec, numbered)
     return list(regions_on_frames(numbered, plan, answer.sources[name]).values())
+
+
+def _leave_out_the_smallest(answer: _Answer, spec: FindingSpec, numbered: NDArray[np.int32]) -> None:
+    """Keep as many regions as the manifest allows: they are numbered by size, and a reader is told of the rest."""
+    most, count = answer.manifest.limits.components, int(numbered.max())
+    if most is not None and count > most:
+        numbered[numbered > most] = 0
+        answer.flag(Flag.REGIONS_LEFT_OUT, getattr(spec.title, answer.language), str(count), str(most))
 
 
 def _boxes(answer: _Answer, spec: FindingSpec, element: Element, title: str) -> tuple[Location, ...]:

@@ -7,4 +7,4 @@ third number for a correction, the second for something new, the first when devi
 
 from typing import Final
 
-PROCESSING_VERSION: Final = "1.0.0"
+PROCESSING_VERSION: Final = "1.1.0"

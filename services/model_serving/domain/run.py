@@ -72,7 +72,15 @@ class Inferred:
     inference_ended_at: datetime
 
 
-Ending = Inferred | Failed | Abandoned
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """The run ends without having used up the attempt: it lacks something that other jobs may not need."""
+
+    reason: str
+    detail: str
+
+
+Ending = Inferred | Failed | Abandoned | Returned
 
 
 @unique
@@ -83,3 +91,4 @@ class RunState(StrEnum):
     INFERRED = "INFERRED"
     FAILED = "FAILED"
     ABANDONED = "ABANDONED"
+    RETURNED = "RETURNED"

@@ -19,6 +19,7 @@ class Flag(StrEnum):
     PRESENCE_WITHOUT_MASK = "PRESENCE_WITHOUT_MASK"
     MASK_WITHOUT_PRESENCE = "MASK_WITHOUT_PRESENCE"
     PRESENCE_WITHOUT_BOX = "PRESENCE_WITHOUT_BOX"
+    REGIONS_LEFT_OUT = "REGIONS_LEFT_OUT"
 
 
 @unique
@@ -42,6 +43,7 @@ _FLAGS: Final[Mapping[Language, Mapping[Flag, str]]] = MappingProxyType(
             Flag.PRESENCE_WITHOUT_MASK: "Вероятность выше порога, но область не выделена: {0}.",
             Flag.MASK_WITHOUT_PRESENCE: "Область выделена, но вероятность ниже порога: {0}. Область не показана.",
             Flag.PRESENCE_WITHOUT_BOX: "Вероятность выше порога, но место не указано: {0}.",
+            Flag.REGIONS_LEFT_OUT: "Выделено областей: {1}; показаны наибольшие {2}: {0}.",
         },
         "en": {
             Flag.TILTED: "The slices are tilted by {0}°.",
@@ -52,6 +54,7 @@ _FLAGS: Final[Mapping[Language, Mapping[Flag, str]]] = MappingProxyType(
             Flag.MASK_WITHOUT_PRESENCE: "A region is marked, but the probability is below the threshold: {0}. "
             "The region is not shown.",
             Flag.PRESENCE_WITHOUT_BOX: "The probability is above the threshold, but no place is given: {0}.",
+            Flag.REGIONS_LEFT_OUT: "{1} regions are marked; the largest {2} are shown: {0}.",
         },
     }
 )

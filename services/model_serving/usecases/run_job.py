@@ -3,28 +3,31 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
-from numpy.typing import NDArray
-
-from model_serving.domain.answer import check_answer, expected_outputs
 from model_serving.domain.failure import Reason, RunFailedError, failed, refused
-from model_serving.domain.interpret import Interpretation, interpret
-from model_serving.domain.prepare import TensorPlan, plan_tensor, write_tensor
+from model_serving.domain.prepare import plan_tensor
 from model_serving.domain.processing_version import PROCESSING_VERSION
-from model_serving.domain.run import Abandoned, Abandonment, Dispatch, Ending, Inferred
-from model_serving.domain.source import SourceImages
-from model_serving.ports import Artefacts, Backend, Images, PinnedModel, Registry, Runs, StackRequest
+from model_serving.domain.run import Abandoned, Abandonment, Dispatch, Ending, Inferred, Returned
+from model_serving.ports import (
+    ArchiveAwayError,
+    Artefacts,
+    Images,
+    NotActivatedError,
+    PinnedModel,
+    Registry,
+    Runs,
+    StackRequest,
+)
 from model_serving.usecases.abandonment import CanceledError, InFlight
-from model_serving.usecases.models import Models, tensor_specs, tensors_by_input
-from model_serving.usecases.threads import in_thread
+from model_serving.usecases.archives import Archives
+from model_serving.usecases.inference import Inference
+from model_serving.usecases.models import Models
 from udckit.clock import Clock
-from udckit.errors import InvalidRequestError, UpstreamUnavailableError
+from udckit.errors import InvalidRequestError
 from udcmodel import result as results
-from udcmodel.grant import ArchiveRecord, Refused, check_grant
-from udcmodel.manifest import Manifest
-from udcmodel.result import AiResult, Provenance, SourceInstance, Timing
+from udcmodel.grant import Grant, Refused, check_grant
+from udcmodel.manifest import ImageInput, Manifest
+from udcmodel.result import AiResult, Provenance, SourceInstance
 from udcmodel.stack import StackDescriptor
 from udcmodel.vocabulary import InputKind, Presence
 
@@ -33,12 +36,6 @@ class _RefusedError(Exception):
     def __init__(self, refusal: Refused) -> None:
         super().__init__(refusal.detail)
         self.refusal = refusal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answered:
-    interpretation: Interpretation
-    timings: tuple[Timing, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +48,8 @@ class RunJob:
     registry: Registry
     artefacts: Artefacts
     images: Images
-    backend: Backend
+    archives: Archives
+    infer: Inference
     models: Models
     runs: Runs
     in_flight: InFlight
@@ -87,13 +85,22 @@ class RunJob:
             return refused(error.refusal)
         except RunFailedError as error:
             return failed(error)
+        except (ArchiveAwayError, NotActivatedError) as error:
+            return self._given_back(error)
 
     async def _infer(self, dispatch: Dispatch) -> Inferred:
         manifest = await self.artefacts.manifest(dispatch.grant.manifest_digest)
         stacks = await self._stacks(dispatch, manifest)
-        plans = {item.name: plan_tensor(item, stacks[item.name].frames) for item in manifest.inputs}
-        async with self.models.used(manifest, dispatch.grant) as model:
-            answered = await self._answer(dispatch, manifest, model, stacks, plans)
+        requests = [self._request(item, stacks[item.name]) for item in manifest.inputs]
+        async with self.models.used(pinned(dispatch.grant, manifest), manifest) as model:
+            answered = await self.infer(
+                manifest,
+                model,
+                requests,
+                images=self.images,
+                # Retrieval may take minutes; what was stopped meanwhile does not begin.
+                before_infer=lambda: self._refuse_if_not_granted(dispatch),
+            )
         interpretation = answered.interpretation
         result = AiResult(
             provenance=Provenance(
@@ -129,42 +136,6 @@ class RunJob:
             inference_ended_at=inference.ended_at,
         )
 
-    async def _answer(
-        self,
-        dispatch: Dispatch,
-        manifest: Manifest,
-        model: PinnedModel,
-        stacks: Mapping[str, StackDescriptor],
-        plans: Mapping[str, TensorPlan],
-    ) -> _Answered:
-        expected = expected_outputs(manifest, {name: made.shape for name, made in plans.items()})
-        requests = [
-            StackRequest(
-                stack=stacks[item.name],
-                archive=self._archive(stacks[item.name]),
-                plan=plans[item.name],
-                space=item.values,
-            )
-            for item in manifest.inputs
-        ]
-        watch = _Watch(self.clock)
-        async with (
-            self.images.retrieved(requests) as retrieved,
-            self.backend.exchange(model, tensor_specs(manifest, plans), expected) as exchange,
-        ):
-            images = dict(zip(plans, retrieved, strict=True))
-            watch.lap("retrieve")
-            await in_thread(_fill, plans, images, tensors_by_input(manifest, exchange.inputs))
-            watch.lap("prepare")
-            # Retrieval may take minutes; what was stopped meanwhile does not begin.
-            self._refuse_if_not_granted(dispatch)
-            answer = await exchange.infer(timeout_s=manifest.limits.timeout_s)
-            outputs = await in_thread(check_answer, answer, expected, model_version=model.number)
-            watch.lap("infer")
-            interpretation = await in_thread(interpret, manifest, plans, outputs, images)
-            watch.lap("interpret")
-            return _Answered(interpretation=interpretation, timings=tuple(watch.laps))
-
     def _refuse_if_not_granted(self, dispatch: Dispatch) -> None:
         grant = dispatch.grant
         refusal = check_grant(
@@ -192,34 +163,30 @@ class RunJob:
             )
         return {name: await self.artefacts.stack(inputs[name].digest) for name in wanted}
 
-    def _archive(self, stack: StackDescriptor) -> ArchiveRecord:
-        archive = self.registry.archive(stack.archive)
-        if archive is None:
-            # The registry is written after the study: a moment later it is there, or the deadline ends the wait.
-            raise UpstreamUnavailableError(f"archive {stack.archive} is not in the registry", archive=stack.archive)
-        return archive
+    def _request(self, item: ImageInput, stack: StackDescriptor) -> StackRequest:
+        return StackRequest(
+            stack=stack,
+            archive=self.archives.reached(stack.archive),
+            plan=plan_tensor(item, stack.frames),
+            space=item.values,
+        )
+
+    def _given_back(self, error: ArchiveAwayError | NotActivatedError) -> Ending:
+        """Free the place of a job that cannot go on now, so that others can; the router lets it wait."""
+        if isinstance(error, ArchiveAwayError):
+            self.archives.lost(error)
+        return Returned(reason=error.reason, detail=error.message)
 
 
-class _Watch:
-    """Takes the time of each stage."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.laps: list[Timing] = []
-        self._clock = clock
-        self._began: datetime = clock.now()
-
-    def lap(self, stage: str) -> None:
-        """Note that ``stage`` ended now and the next one begins."""
-        now = self._clock.now()
-        self.laps.append(Timing(stage, self._began, now))
-        self._began = now
-
-
-def _fill(
-    plans: Mapping[str, TensorPlan], images: Mapping[str, SourceImages], tensors: Mapping[str, NDArray[Any]]
-) -> None:
-    for name, made in plans.items():
-        write_tensor(made, images[name], out=tensors[name])
+def pinned(grant: Grant, manifest: Manifest) -> PinnedModel:
+    """Return the model that a grant allows."""
+    return PinnedModel(
+        device=grant.device,
+        version=grant.version,
+        name=manifest.model.name,
+        number=manifest.model.version,
+        digest=grant.model_digest,
+    )
 
 
 def _sources(stacks: Iterable[StackDescriptor]) -> tuple[SourceInstance, ...]:

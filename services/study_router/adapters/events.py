@@ -15,6 +15,7 @@ from study_router.usecases.reports import (
     RecordDelivery,
     RecordDeliveryFailure,
     RecordFailure,
+    RecordReturn,
     RecordStart,
 )
 from udc.events.v1 import job_pb2, result_pb2
@@ -32,6 +33,7 @@ class Reports:
 
     record_start: RecordStart
     accept_result: AcceptResult
+    record_return: RecordReturn
     record_failure: RecordFailure
     record_delivery: RecordDelivery
     record_delivery_failure: RecordDeliveryFailure
@@ -45,6 +47,7 @@ class Reports:
                 handlers=_by_type(
                     {
                         job_pb2.JobStarted: self._started,
+                        job_pb2.JobReturned: self._returned,
                         job_pb2.JobInferred: self._inferred,
                         job_pb2.JobFailed: self._failed,
                     }
@@ -66,6 +69,20 @@ class Reports:
 
         def effect(connection: Connection) -> None:
             self.record_start(SqlTransaction(connection), job=report.job, attempt=report.attempt, worker=report.worker)
+
+        return effect
+
+    async def _returned(self, event: Event) -> Effect:
+        report = event.decode(job_pb2.JobReturned)
+
+        def effect(connection: Connection) -> None:
+            self.record_return(
+                SqlTransaction(connection),
+                job=report.job,
+                attempt=report.attempt,
+                reason=report.reason,
+                detail=report.detail,
+            )
 
         return effect
 

@@ -1,9 +1,9 @@
 # ruff: noqa: ARG002, N802 gRPC prescribes names and signatures
 """``DeviceRegistryService``, ``AttachmentsService`` and ``ArchivesService``: translate, call, translate."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from study_router.adapters.wire import (
     archive_from_proto,
@@ -13,11 +13,13 @@ from study_router.adapters.wire import (
     device_to_proto,
 )
 from study_router.usecases.reading import CheckArchive, ReadRegistry
-from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
+from study_router.usecases.registering import AddArchive, CreateAttachment, PutObject, RegisterDevice, SuspendDevice
 from udc.router.v1 import archives_pb2, archives_pb2_grpc, devices_pb2, devices_pb2_grpc
 from udckit.errors import InvalidRequestError
 from udckit.security.identity import Role, current_identity
 from udcmodel.codec import certificate_from_proto
+
+_LONGEST_CASE_INPUT: Final = 512 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +27,13 @@ class DeviceRegistryApi(devices_pb2_grpc.DeviceRegistryServiceServicer):
     """Devices and their immutable versions.
 
     Attributes:
+        put: Keeps an object.
         changed: Called after a change, so that it reaches the replicas at once.
     """
 
     register: RegisterDevice
     suspend: SuspendDevice
+    put: PutObject
     registry: ReadRegistry
     changed: Callable[[], None]
 
@@ -42,9 +46,23 @@ class DeviceRegistryApi(devices_pb2_grpc.DeviceRegistryServiceServicer):
             model_digest=request.model_digest,
             certificate=certificate_from_proto(request.certificate) if request.HasField("certificate") else None,
             may_certify=Role.REGIONAL_ADMIN in current_identity().roles,
+            golden_json=request.golden_json,
         )
         self.changed()
         return devices_pb2.RegisterDeviceResponse(device=device_to_proto(device), created=created)
+
+    async def PutCaseInput(
+        self, request_iterator: AsyncIterator[devices_pb2.PutCaseInputRequest], context: Any
+    ) -> devices_pb2.PutCaseInputResponse:
+        """Keep the images of one input of a golden case."""
+        content = bytearray()
+        async for request in request_iterator:
+            content += request.chunk
+            if len(content) > _LONGEST_CASE_INPUT:
+                raise InvalidRequestError(f"an input of a golden case has at most {_LONGEST_CASE_INPUT >> 20} MiB")
+        if not content:
+            raise InvalidRequestError("an input of a golden case is empty")
+        return devices_pb2.PutCaseInputResponse(digest=await self.put(bytes(content)))
 
     async def ListDevices(
         self, request: devices_pb2.ListDevicesRequest, context: Any

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from study_router.adapters.rows import ending_from, grant_from_json, grant_to_json, inputs_from_json, inputs_to_json
 from study_router.adapters.tables import DELIVERIES, JOB_HISTORY, JOBS, OUTCOMES, OWN_OBJECTS
 from study_router.domain.jobs import WORKING, State, Verdict, has_ended
-from study_router.domain.queue import Waiting
+from study_router.domain.queue import NOTHING_HELD, Held, Waiting
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job, SubjectFacts
 from udckit.database import insert
 from udckit.errors import NotFoundError
@@ -136,7 +136,7 @@ class SqlJobs:
             .all()
         )
 
-    def waiting(self, pool: str, *, now: datetime, each: int) -> Sequence[Waiting]:
+    def waiting(self, pool: str, *, now: datetime, each: int, held: Held = NOTHING_HELD) -> Sequence[Waiting]:
         """Return the oldest ``each`` jobs of every attachment and priority that may start in ``pool``."""
         line = (
             select(
@@ -149,6 +149,8 @@ class SqlJobs:
                 .label("place"),
             )
             .where(JOBS.c.state == State.PENDING.value, JOBS.c.pool == pool, _may_start(now))
+            .where(JOBS.c.attachment.not_in(sorted(held.attachments)))
+            .where(*(JOBS.c.archives.not_like(f"% {archive} %") for archive in sorted(held.archives)))
             .subquery()
         )
         rows = self._connection.execute(select(line).where(line.c.place <= each))
@@ -325,6 +327,7 @@ def _values(job: Job) -> dict[str, Any]:
         "attachment": job.grant.attachment,
         "grant": grant_to_json(job.grant),
         "inputs": inputs_to_json(job.inputs),
+        "archives": f" {' '.join(sorted({item.archive for item in job.inputs}))} ",
         "pool": job.pool,
         "priority": job.priority.value,
         "attempt_limit_s": job.attempt_limit_s,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from google.protobuf.message import DecodeError
 
+from study_router.domain.queue import PoolOffer
 from udc.router.v1 import registry_pb2
 from udckit.presence import Roster
 
@@ -14,13 +15,19 @@ class RosterPools:
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
 
-    async def slots(self) -> Mapping[str, int]:
-        """Return the slots of each pool; a pool that is not heard of has none."""
-        slots: dict[str, int] = {}
+    async def offers(self) -> Mapping[str, PoolOffer]:
+        """Return what each pool can take; one that is not heard of is not there."""
+        offers: dict[str, PoolOffer] = {}
         for content in self._roster.items().values():
             try:
                 told = registry_pb2.PoolSlots.FromString(content)
             except DecodeError:
                 continue  # a replica that speaks another language takes no work from us
-            slots[told.pool] = slots.get(told.pool, 0) + told.slots
-        return slots
+            offer = PoolOffer(
+                slots=told.slots,
+                archives_away=frozenset(told.archives_away),
+                not_activated=frozenset((name.device, name.version) for name in told.not_activated),
+            )
+            known = offers.get(told.pool)
+            offers[told.pool] = offer if known is None else known.with_replica(offer)
+        return offers

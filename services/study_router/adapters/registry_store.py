@@ -84,6 +84,8 @@ class SqlRegistry:
                 "timeout_s": device.timeout_s,
                 "is_suspended": device.is_suspended,
                 "suspension_reason": device.suspension_reason,
+                "golden_digest": device.golden_digest,
+                "golden_cases": device.golden_cases,
             },
         )
 
@@ -178,6 +180,8 @@ def _device(row: Row[Any]) -> DeviceVersion:
         timeout_s=row.timeout_s,
         is_suspended=row.is_suspended,
         suspension_reason=row.suspension_reason,
+        golden_digest=row.golden_digest,
+        golden_cases=row.golden_cases,
     )
 
 

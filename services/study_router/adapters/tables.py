@@ -55,6 +55,8 @@ DEVICE_VERSIONS: Final = Table(
     Column("timeout_s", Integer, nullable=False),
     Column("is_suspended", Boolean, nullable=False),
     Column("suspension_reason", String, nullable=False),
+    Column("golden_digest", String, nullable=False, server_default=""),
+    Column("golden_cases", Integer, nullable=False, server_default="0"),
     Column("registry_revision", BigInteger, nullable=False),
 )
 
@@ -264,6 +266,8 @@ JOBS: Final = Table(
     Column("attachment", String, nullable=False),
     Column("grant", JSON, nullable=False),
     Column("inputs", JSON, nullable=False),
+    # The archives of the inputs, each between spaces: what cannot be read now is not dispatched.
+    Column("archives", String, nullable=False, server_default=""),
     Column("pool", String, nullable=False),
     Column("priority", String, nullable=False),
     Column("attempt_limit_s", Integer, nullable=False),

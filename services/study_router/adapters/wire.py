@@ -198,6 +198,8 @@ def device_to_proto(device: DeviceVersion) -> devices_pb2.Device:
         medical_device=device.is_medical_device,
         suspended=device.is_suspended,
         certificate=codec.certificate_to_proto(device.certificate),
+        golden_digest=device.golden_digest,
+        golden_cases=device.golden_cases,
     )
 
 

@@ -65,6 +65,8 @@ class Event(StrEnum):
     """A destination cannot take the result."""
     ATTEMPT_LOST = "ATTEMPT_LOST"
     """The attempt failed or ran out of time, and another is allowed."""
+    RETURNED = "RETURNED"
+    """The worker gives it back: it lacks something that other jobs may not need. No attempt is used up."""
     FAILED = "FAILED"
     """It cannot succeed, or has used its attempts."""
     INSUFFICIENT = "INSUFFICIENT"
@@ -81,7 +83,9 @@ class Event(StrEnum):
     """The result was taken back from its destinations."""
 
 
-ATTEMPT_EVENTS: Final = frozenset({Event.STARTED, Event.INFERRED, Event.ATTEMPT_LOST, Event.FAILED, Event.INSUFFICIENT})
+ATTEMPT_EVENTS: Final = frozenset(
+    {Event.STARTED, Event.INFERRED, Event.ATTEMPT_LOST, Event.RETURNED, Event.FAILED, Event.INSUFFICIENT}
+)
 """Events that belong to one attempt and are fenced by its number."""
 
 
@@ -126,6 +130,7 @@ _REPORTS_TOO_LATE: Final[Mapping[Event, State | Verdict]] = {
     _E.STARTED: _STALE,
     _E.INFERRED: _STALE,
     _E.ATTEMPT_LOST: _STALE,
+    _E.RETURNED: _STALE,
     _E.FAILED: _STALE,
     _E.INSUFFICIENT: _STALE,
     _E.ACCEPT: _STALE,
@@ -171,6 +176,7 @@ RULES: Final[Mapping[tuple[State, Event], Step]] = MappingProxyType(
                 _E.STARTED: _STALE,
                 _E.INFERRED: _STALE,
                 _E.ATTEMPT_LOST: _STALE,
+                _E.RETURNED: _STALE,
                 _E.FAILED: _STALE,
                 _E.INSUFFICIENT: _STALE,
             },
@@ -184,6 +190,7 @@ RULES: Final[Mapping[tuple[State, Event], Step]] = MappingProxyType(
                 # A later fact implies the earlier one.
                 _E.INFERRED: _S.INFERRED,
                 _E.ATTEMPT_LOST: _S.PENDING,
+                _E.RETURNED: _S.PENDING,
                 _E.FAILED: _S.FAILED,
                 _E.INSUFFICIENT: _S.INSUFFICIENT,
             },
@@ -196,6 +203,7 @@ RULES: Final[Mapping[tuple[State, Event], Step]] = MappingProxyType(
                 _E.STARTED: _ALREADY,
                 _E.INFERRED: _S.INFERRED,
                 _E.ATTEMPT_LOST: _S.PENDING,
+                _E.RETURNED: _S.PENDING,
                 _E.FAILED: _S.FAILED,
                 _E.INSUFFICIENT: _S.INSUFFICIENT,
             },
@@ -209,6 +217,7 @@ RULES: Final[Mapping[tuple[State, Event], Step]] = MappingProxyType(
                 _E.INFERRED: _ALREADY,
                 # The result is there: what the worker says after it cannot take it away.
                 _E.ATTEMPT_LOST: _STALE,
+                _E.RETURNED: _STALE,
                 _E.FAILED: _STALE,
                 _E.INSUFFICIENT: _STALE,
                 _E.ACCEPT: _S.ACCEPTED,
@@ -221,6 +230,7 @@ RULES: Final[Mapping[tuple[State, Event], Step]] = MappingProxyType(
                 _E.STARTED: _ALREADY,
                 _E.INFERRED: _ALREADY,
                 _E.ATTEMPT_LOST: _STALE,
+                _E.RETURNED: _STALE,
                 _E.FAILED: _STALE,
                 _E.INSUFFICIENT: _STALE,
                 _E.ACCEPT: _ALREADY,
@@ -243,6 +253,7 @@ RULES: Final[Mapping[tuple[State, Event], Step]] = MappingProxyType(
                 _E.STARTED: _ALREADY,
                 _E.INFERRED: _ALREADY,
                 _E.ATTEMPT_LOST: _STALE,
+                _E.RETURNED: _STALE,
                 _E.FAILED: _STALE,
                 _E.INSUFFICIENT: _STALE,
                 _E.ACCEPT: _ALREADY,

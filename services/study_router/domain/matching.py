@@ -264,7 +264,7 @@ def _pick(
         return Insufficient(
             Ending(reason=first.reason.value, detail=f"{name}: {first.detail}", category=first.category)
         )
-    taken = accepted if item.spec.cardinality == "each" else accepted[:1]
+    taken = accepted[: item.spec.at_most or 1]
     for stack in accepted:
         notes.append(f"{name}: {_label(stack)}: " + ("chosen" if stack in taken else _why_not(item, stack, taken[0])))
     return [Chosen(name, stack) for stack in taken], latest

@@ -21,6 +21,40 @@ class Waiting:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What waits although there are slots: jobs that read from these archives, and jobs of these attachments."""
+
+    archives: frozenset[str] = frozenset()
+    attachments: frozenset[str] = frozenset()
+
+
+NOTHING_HELD: Final = Held()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOffer:
+    """What the replicas of a pool can take.
+
+    Attributes:
+        slots: How many jobs, all replicas together.
+        archives_away: Archives that none of them can read from.
+        not_activated: Device and version of what none of them runs, because a golden case failed.
+    """
+
+    slots: int
+    archives_away: frozenset[str] = frozenset()
+    not_activated: frozenset[tuple[str, str]] = frozenset()
+
+    def with_replica(self, other: "PoolOffer") -> "PoolOffer":
+        """Return what both can take: what one replica can, the pool can."""
+        return PoolOffer(
+            slots=self.slots + other.slots,
+            archives_away=self.archives_away & other.archives_away,
+            not_activated=self.not_activated & other.not_activated,
+        )
+
+
 def effective_rank(priority: Priority, *, since: datetime, now: datetime, batch_ageing: timedelta) -> int:
     """Return the rank of a waiting job, smaller first: batch work that waited ``batch_ageing`` counts as routine."""
     if priority is Priority.BATCH and now - since >= batch_ageing:

@@ -52,6 +52,8 @@ class DeviceVersion:
         manifest: Canonical JSON of the manifest.
         pool: Where it runs unless the attachment says otherwise.
         timeout_s: How long one inference may take.
+        golden_digest: Of its golden cases; empty when it has none.
+        golden_cases: How many there are.
     """
 
     device: str
@@ -68,6 +70,8 @@ class DeviceVersion:
     timeout_s: int
     is_suspended: bool = False
     suspension_reason: str = ""
+    golden_digest: str = ""
+    golden_cases: int = 0
 
     def record(self) -> DeviceVersionRecord:
         """Return what the other services see."""
@@ -80,6 +84,7 @@ class DeviceVersion:
             is_suspended=self.is_suspended,
             suspension_reason=self.suspension_reason,
             certificate=self.certificate,
+            golden_digest=self.golden_digest,
         )
 
 

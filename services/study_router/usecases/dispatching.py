@@ -7,7 +7,7 @@ from functools import partial
 
 from study_router.domain.announcements import JobDispatched
 from study_router.domain.jobs import Event, Verdict
-from study_router.domain.queue import pick
+from study_router.domain.queue import Held, PoolOffer, pick
 from study_router.domain.work import Ending, Job
 from study_router.ports import BeginTrace, Pools, Store, Transaction
 from study_router.usecases.moving import move
@@ -19,7 +19,8 @@ from udcmodel.grant import check_grant
 class DispatchJobs:
     """Start what may start now.
 
-    A pool that nobody hears of has no slots: its jobs wait and lose no attempt.
+    A pool that nobody hears of has no slots: its jobs wait and lose no attempt. So do jobs whose archive the pool
+    cannot read from, and jobs of versions that it does not run.
 
     Attributes:
         store: Transactions.
@@ -37,26 +38,26 @@ class DispatchJobs:
 
     async def __call__(self) -> int:
         """Dispatch up to the free slots of every pool; return how many jobs were dispatched or refused."""
-        slots = await self.pools.slots()
+        offers = await self.pools.offers()
         count = 0
-        for pool in await self.store.read(partial(self._with_room, slots=slots)):
-            count += await self.store.transact(partial(self._start, pool=pool, slots=slots[pool]))
+        for pool in await self.store.read(partial(self._with_room, offers=offers)):
+            count += await self.store.transact(partial(self._start, pool=pool, offer=offers[pool]))
         return count
 
-    def _with_room(self, transaction: Transaction, *, slots: Mapping[str, int]) -> Sequence[str]:
-        waiting = transaction.jobs.waiting_pools(self.clock.now())
-        return [pool for pool in waiting if slots.get(pool, 0) > sum(transaction.jobs.working(pool).values())]
+    def _with_room(self, transaction: Transaction, *, offers: Mapping[str, PoolOffer]) -> Sequence[str]:
+        waiting = [pool for pool in transaction.jobs.waiting_pools(self.clock.now()) if pool in offers]
+        return [pool for pool in waiting if offers[pool].slots > sum(transaction.jobs.working(pool).values())]
 
-    def _start(self, transaction: Transaction, *, pool: str, slots: int) -> int:
+    def _start(self, transaction: Transaction, *, pool: str, offer: PoolOffer) -> int:
         now = self.clock.now()
         working = transaction.jobs.working(pool)
-        free = slots - sum(working.values())
+        free = offer.slots - sum(working.values())
         if free <= 0:
             return 0
         chosen = pick(
-            transaction.jobs.waiting(pool, now=now, each=free),
+            transaction.jobs.waiting(pool, now=now, each=free, held=_held(transaction, offer)),
             free=free,
-            most=max(1, slots - 1),
+            most=max(1, offer.slots - 1),
             working=working,
             now=now,
             batch_ageing=timedelta(seconds=self.batch_ageing_s),
@@ -94,3 +95,10 @@ class DispatchJobs:
         dispatched, step = move(transaction, begun, Event.DISPATCH, now=now, detail=f"pool {job.pool}")
         if step.verdict is Verdict.APPLY:
             transaction.announce(JobDispatched(dispatched, now))
+
+
+def _held(transaction: Transaction, offer: PoolOffer) -> Held:
+    if not offer.not_activated:
+        return Held(archives=offer.archives_away)
+    idle = [item for item in transaction.registry.attachments() if (item.device, item.version) in offer.not_activated]
+    return Held(archives=offer.archives_away, attachments=frozenset(item.attachment for item in idle))

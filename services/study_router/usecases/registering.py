@@ -12,6 +12,7 @@ from study_router.domain.registry import PROFILES, Archive, Attachment, DeviceVe
 from study_router.ports import Store, Transaction
 from udckit.clock import Clock
 from udckit.errors import ConflictError, DeniedError, InvalidRequestError, NotFoundError, PreconditionError
+from udcmodel.golden import GoldenCases, check_golden, parse_golden
 from udcmodel.grant import Certificate, check_certificate
 from udcmodel.manifest import Manifest, parse
 from udcmodel.vocabulary import Mode
@@ -22,6 +23,7 @@ _MARGIN_S: Final = 60
 """Added to a device's own limit for queueing and retrieval when an attachment names no deadline."""
 
 PutObject = Callable[[bytes], Awaitable[str]]
+HasObject = Callable[[str], Awaitable[bool]]
 
 
 class AlreadyRegisteredError(PreconditionError):
@@ -36,19 +38,27 @@ class RegisterDevice:
 
     store: Store
     put: PutObject
+    has: HasObject
     compiler: Compiler
     clock: Clock
 
     async def __call__(
-        self, *, manifest_yaml: bytes, model_digest: str, certificate: Certificate | None, may_certify: bool
+        self,
+        *,
+        manifest_yaml: bytes,
+        model_digest: str,
+        certificate: Certificate | None,
+        may_certify: bool,
+        golden_json: bytes = b"",
     ) -> tuple[DeviceVersion, bool]:
-        """Check the manifest with its rules and register it; the same content twice changes nothing.
+        """Check the manifest with its rules and cases and register it; the same content twice changes nothing.
 
         Args:
-            manifest_yaml: The manifest.
-            model_digest: Digest of the model's files.
-            certificate: Snapshot of the registration certificate, if there is one.
+            manifest_yaml: As the vendor wrote it.
+            model_digest: Of the model's files.
+            certificate: Snapshot of the registration certificate; None for what is no medical device.
             may_certify: Whether the caller may give a registered version, which may be attached, another certificate.
+            golden_json: The golden cases, whose inputs have been put before; empty when there are none.
 
         Returns:
             The version, and whether it is new.
@@ -56,12 +66,14 @@ class RegisterDevice:
         Raises:
             AlreadyRegisteredError: this version is registered with other content.
             DeniedError: the version has another certificate, which this caller may not change.
-            InvalidRequestError: manifest, rule or digest is wrong.
+            InvalidRequestError: manifest, rule, digest or a golden case is wrong.
+            NotFoundError: an input of a golden case was not put.
         """
         manifest = parse(manifest_yaml)
         compile_rules(manifest, rule="", compiler=self.compiler)
         if not _DIGEST.fullmatch(model_digest):
             raise InvalidRequestError("model_digest must be sha256: and 64 hexadecimal digits")
+        golden = await self._golden(golden_json, manifest) if golden_json else None
         content = manifest.canonical()
         digest = await self.put(content)
         wanted = DeviceVersion(
@@ -77,8 +89,20 @@ class RegisterDevice:
             certificate=certificate,
             pool=manifest.resources.pool,
             timeout_s=int(-(-manifest.limits.timeout_s // 1)),
+            golden_digest="" if golden is None else golden.digest,
+            golden_cases=0 if golden is None else len(golden.cases),
         )
         return await self.store.transact(partial(self._register, wanted=wanted, may_certify=may_certify))
+
+    async def _golden(self, content: bytes, manifest: Manifest) -> GoldenCases:
+        golden = parse_golden(content)
+        check_golden(golden, manifest)
+        for case in golden.cases:
+            for digest in case.inputs.values():
+                if not await self.has(digest):
+                    raise NotFoundError(f"an input of golden case {case.case} was not put", digest=digest)
+        await self.put(golden.canonical())
+        return golden
 
     def _register(
         self, transaction: Transaction, *, wanted: DeviceVersion, may_certify: bool
@@ -108,9 +132,10 @@ class RegisterDevice:
                 at=now,
                 manifest=wanted.manifest_digest,
                 model=wanted.model_digest,
+                golden=wanted.golden_digest,
             )
             return wanted, True
-        if (known.manifest_digest, known.model_digest) != (wanted.manifest_digest, wanted.model_digest):
+        if _content(known) != _content(wanted):
             raise AlreadyRegisteredError(
                 f"{name} is registered with other content; a change needs a new version", device=wanted.device
             )
@@ -124,6 +149,10 @@ class RegisterDevice:
             transaction.registry.put_device(known)
             transaction.audit(action="device.certified", subject=name, at=now, certificate=wanted.certificate.number)
         return known, False
+
+
+def _content(device: DeviceVersion) -> tuple[str, str, str]:
+    return device.manifest_digest, device.model_digest, device.golden_digest
 
 
 def _versions(transaction: Transaction, device: str) -> Sequence[DeviceVersion]:

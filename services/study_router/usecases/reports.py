@@ -16,6 +16,9 @@ from udcmodel.vocabulary import ErrorCategory, Mode
 REFUSED: Final = "REFUSED_"
 """What workers put before a refusal, to tell it from the reasons of their own."""
 _REFUSALS: Final = frozenset(refusal.value for refusal in Refusal)
+_RETURN_PAUSE_S: Final = 2.0
+"""Longer than the workers take to say what they lack."""
+_LONGEST_RETURN_PAUSE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +129,33 @@ class RecordFailure:
             detail=f"{ending.reason}: {ending.detail}",
         )
         require_settled(current, step, event)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordReturn:
+    """A worker lacks something that this job needs: it waits, and no attempt is used up."""
+
+    clock: Clock
+
+    def __call__(self, transaction: Transaction, *, job: str, attempt: int, reason: str, detail: str) -> None:
+        """Let the job wait for its turn again, longer each time that it comes back.
+
+        Raises:
+            ConflictError: our own dispatch is not visible yet.
+        """
+        now = self.clock.now()
+        current = transaction.jobs.lock(job)
+        returns = max(1, current.attempt - current.failures)
+        pause_s = min(_RETURN_PAUSE_S * 2 ** min(returns - 1, 16), _LONGEST_RETURN_PAUSE_S)
+        _, step = move(
+            transaction,
+            replace(current, not_before=now + timedelta(seconds=pause_s)),
+            Event.RETURNED,
+            now=now,
+            attempt=attempt,
+            detail=f"{reason}: {detail}",
+        )
+        require_settled(current, step, Event.RETURNED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

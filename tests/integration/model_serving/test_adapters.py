@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 
@@ -13,7 +14,8 @@ from model_serving.adapters.artefacts import StoredArtefacts
 from model_serving.adapters.secrets import Secrets
 from model_serving.adapters.store import RUNS, SqlRuns
 from model_serving.adapters.triton import TritonBackend
-from model_serving.domain.failure import Consequence, Failed
+from model_serving.domain.answer import check_answer
+from model_serving.domain.failure import Consequence, Failed, Reason, RunFailedError
 from model_serving.domain.run import Abandoned, Abandonment, Ending, Inferred
 from model_serving.ports import PinnedModel
 from udc.events.v1 import job_pb2
@@ -206,6 +208,11 @@ class TestTritonBackend(BackendContract):
     double = 'def answer(request):\n    return {"OUT": 2 * tensor(request, "IN")}\n'
     slowly = 'def answer(request):\n    time.sleep(1)\n    return {"OUT": tensor(request, "IN")}\n'
 
+    hangs_when_told = (
+        'def answer(request):\n    given = tensor(request, "IN")\n    if given[0] == 1.0:\n'
+        '        time.sleep(100_000)\n    return {"OUT": given}\n'
+    )
+
     @pytest.fixture
     async def world(self, triton: Triton) -> AsyncIterator[World]:
         async with a_world(triton) as world:
@@ -226,6 +233,26 @@ class TestTritonBackend(BackendContract):
     @pytest.fixture
     def absent(self) -> PinnedModel:
         return PinnedModel(device="d", version="1", name="absent", number=1, digest="sha256:x")
+
+    async def test_a_model_that_hangs_answers_again_once_it_is_loaded_anew(
+        self, backend: TritonBackend, triton: Triton
+    ) -> None:
+        wedged = self.added(triton, self.hangs_when_told)
+        await backend.load(wedged, timeout_s=60)
+        for told in (1.0, 0.0):
+            # It has one instance, and that never ends: the second call is as late as the first.
+            async with backend.exchange(wedged, self.inputs, self.outputs) as exchange:
+                exchange.inputs["IN"][:] = told
+                with pytest.raises(RunFailedError) as failure:
+                    await exchange.infer(timeout_s=1.0)
+            assert failure.value.reason is Reason.INFERENCE_TIMED_OUT
+
+        await backend.unload(wedged, timeout_s=20)
+        await backend.load(wedged, timeout_s=60)
+        async with backend.exchange(wedged, self.inputs, self.outputs) as exchange:
+            exchange.inputs["IN"][:] = 0.0
+            answered = check_answer(await exchange.infer(timeout_s=20), self.outputs, model_version=1)
+            np.testing.assert_array_equal(answered["OUT"], [0, 0, 0])
 
     def added(self, triton: Triton, execute: str) -> PinnedModel:
         name = f"contract_model_{next(numbers)}"

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from integration.model_serving.scripted_archive import hanging_after, head, scripted_archive
 from integration.model_serving.world import add_example, stack_of
 from model_serving.app import lifespan
-from model_serving.domain.run import Dispatch
+from model_serving.domain.run import Dispatch, Ending
 from model_serving.settings import Settings
+from model_serving.usecases import RunJob
 from udc.events.v1 import job_pb2
 from udc.router.v1 import registry_pb2
 from udc.serving.v1 import serving_pb2, serving_pb2_grpc
@@ -23,6 +24,7 @@ from udckit import envelope, subjects
 from udckit.bus import Bus, BusSettings, connected
 from udckit.clock import SystemClock
 from udckit.envelope import Event, outgoing
+from udckit.errors import ServiceError
 from udckit.grpc_client import open_channel
 from udckit.objects import Objects, opened_objects
 from udckit.presence import watching_roster
@@ -158,7 +160,7 @@ class Town:
 
 async def listen(town: Town) -> None:
     """Note everything the worker announces."""
-    filters = [subjects.JOB_STARTED, subjects.JOB_INFERRED, subjects.JOB_FAILED]
+    filters = [subjects.JOB_STARTED, subjects.JOB_RETURNED, subjects.JOB_INFERRED, subjects.JOB_FAILED]
     pulling = await town.onlooker.js.pull_subscribe(
         "",
         stream=subjects.STREAM_EVENTS,
@@ -339,15 +341,71 @@ async def test_a_job_stops_at_its_deadline_and_reports_nothing(town: Town) -> No
     assert town.kinds("job-1") == ["JobStarted"]
 
 
-async def test_an_archive_that_is_away_costs_no_attempt(town: Town, orthanc: Orthanc) -> None:
-    await orthanc.stop()
-    await town.dispatch(await town.a_job("job-1"))
-    await town.told(job_pb2.JobStarted, "job-1")
+@asynccontextmanager
+async def second_archive(town: Town, tmp_path: Path) -> AsyncIterator[Orthanc]:
+    """Another archive with the same study, known to the registry as ``second``."""
+    async with Orthanc(tmp_path / "second") as second:
+        (tmp_path / "secrets" / "second").write_text(":".join(second.credentials))
+        archive = ArchiveRecord(archive="second", dicomweb_url=second.dicomweb_url, credentials="second", profile="air")
+        await town.put(registry_key("archive", "second"), encode_record(archive, revision=1))
+        await second.store(STUDY.write(tmp_path / "second-study"))
+        yield second
+
+
+async def offered(town: Town, away: list[str]) -> registry_pb2.PoolSlots:
+    """Wait until the worker tells the router that exactly these archives are away."""
+    async with watching_roster(town.router, subjects.BUCKET_POOLS) as roster, asyncio.timeout(30):
+        while True:
+            for content in roster.items().values():
+                offer = registry_pb2.PoolSlots.FromString(content)
+                if list(offer.archives_away) == away:
+                    return offer
+            await asyncio.sleep(0.1)
+
+
+async def test_an_archive_that_is_away_holds_up_no_job_of_another(town: Town, tmp_path: Path) -> None:
     readiness = town.readiness
     assert readiness is not None
-    async with asyncio.timeout(15):
-        while "breaker" not in readiness.reasons:
-            await readiness.changed()
-    await orthanc.start()
-    await town.told(job_pb2.JobInferred, "job-1", within_s=60)
-    assert town.kinds("job-1") == ["JobStarted", "JobInferred"]
+    async with second_archive(town, tmp_path) as second:
+        second.kill()
+        for number in range(4):  # more than there are slots
+            await town.dispatch(await town.a_job(f"away-{number}", archive="second"))
+        await town.dispatch(await town.a_job("here"))
+
+        await town.told(job_pb2.JobInferred, "here", within_s=60)
+        for number in range(4):
+            returned = await town.told(job_pb2.JobReturned, f"away-{number}")
+            assert isinstance(returned, job_pb2.JobReturned)
+            assert (returned.reason, returned.attempt) == ("ARCHIVE_AWAY", 1)
+            assert returned.detail.startswith("archive second: the archive at 127.0.0.1 cannot be read from")
+        offer = await offered(town, ["second"])
+        assert offer.slots == 2
+        assert readiness.reasons == {}, "the breaker of all jobs opened"
+        (away,) = (await town.status()).archives_away
+        assert away.archive == "second"
+
+        await second.start()
+        await offered(town, [])
+        again = replace(await town.a_job("away-0", archive="second"), attempt=2)
+        await town.dispatch(again)
+        await town.told(job_pb2.JobInferred, "away-0", within_s=60)
+
+
+async def test_the_old_way_an_archive_that_is_away_stops_every_job(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the test above would see if a job whose archive is away were not given back."""
+
+    def wait_with_everybody(self: RunJob, error: ServiceError) -> Ending:  # noqa: ARG001 a method's signature
+        raise error
+
+    monkeypatch.setattr(RunJob, "_given_back", wait_with_everybody)
+    readiness = town.readiness
+    assert readiness is not None
+    async with second_archive(town, tmp_path) as second:
+        second.kill()
+        await town.dispatch(await town.a_job("away", archive="second"))
+        async with asyncio.timeout(30):
+            while "breaker" not in readiness.reasons:
+                await readiness.changed()
+    assert town.kinds("away") == ["JobStarted"]

@@ -14,12 +14,13 @@ from pydicom import Dataset
 from model_serving.adapters.images import DicomwebImages
 from model_serving.adapters.memory import Pool, pooled, private, shared
 from model_serving.adapters.triton import TritonBackend, connected_triton
-from model_serving.usecases import InFlight, Models, RunJob
+from model_serving.usecases import Archives, Inference, InFlight, Models, RunJob
 from udckit.modeldigest import model_digest
 from udckit.testing import Triton
 from udcmodel.manifest import Manifest, parse
 from udcmodel.stack import StackDescriptor, StackFrame
 from udcphantom.study import Series, Study
+from unit.model_serving.plain_parts import no_golden_cases
 from unit.model_serving.stand_ins import HandClock, PlainArtefacts, PlainRegistry, PlainRuns
 
 DEVICES = Path(__file__).parents[3] / "examples" / "devices"
@@ -119,12 +120,17 @@ class World:
     secrets: dict[str, str] = field(default_factory=dict)
 
     @property
+    def archives(self) -> Archives:
+        return Archives(self.registry, self.images)
+
+    @property
     def run_job(self) -> RunJob:
         return RunJob(
             registry=self.registry,
             artefacts=self.artefacts,
             images=self.images,
-            backend=self.backend,
+            archives=self.archives,
+            infer=Inference(backend=self.backend, clock=self.clock),
             models=self.models,
             runs=self.runs,
             in_flight=self.in_flight,
@@ -157,7 +163,9 @@ async def a_world(
         backend = await stack.enter_async_context(
             connected_triton(triton.grpc_address, repository=triton.model_repository, memory=tensors)
         )
-        models = Models(backend, slots=slots, runs_per_model=max(1, slots - 1), load_s=60.0, canary_s=canary_s)
+        models = Models(
+            backend, no_golden_cases, slots=slots, runs_per_model=max(1, slots - 1), load_s=60.0, canary_s=canary_s
+        )
         yield World(
             images=images,
             backend=backend,

@@ -12,6 +12,7 @@ from study_router.adapters.cel import CelCompiler
 from study_router.adapters.store import SqlStore
 from study_router.domain.instances import Header
 from study_router.domain.listings import Fingerprint, ListedStudy, Moment, Span, StudyPage
+from study_router.domain.queue import PoolOffer
 from study_router.domain.readiness import Quiet
 from study_router.domain.reconciliation import Finding, Unsettled
 from study_router.domain.registry import Archive, Attachment, FeedKind
@@ -33,6 +34,7 @@ from study_router.usecases.reports import (
     RecordDelivery,
     RecordDeliveryFailure,
     RecordFailure,
+    RecordReturn,
     RecordStart,
 )
 from study_router.usecases.sweeping import SweepArchive
@@ -190,6 +192,8 @@ class Played:
     archives: dict[str, PlayedArchive] = field(default_factory=dict)
     pages: list[Page] = field(default_factory=list)
     slot_count: int = 4
+    archives_away: frozenset[str] = frozenset()
+    not_activated: frozenset[tuple[str, str]] = frozenset()
 
     async def connector(self, archive: Archive) -> PlayedArchive:
         return self.archives[archive.archive]
@@ -201,8 +205,9 @@ class Played:
     async def read(self, cursor: str) -> Page:
         return self.pages.pop(0) if self.pages else Page((), cursor, is_last=True)
 
-    async def slots(self) -> Mapping[str, int]:
-        return {"cpu": self.slot_count}
+    async def offers(self) -> Mapping[str, PoolOffer]:
+        offer = PoolOffer(slots=self.slot_count, archives_away=self.archives_away, not_activated=self.not_activated)
+        return {"cpu": offer}
 
 
 class Routing:
@@ -215,6 +220,7 @@ class Routing:
         self.played = Played()
         self.rules = RuleBook(CelCompiler())
         self.objects: dict[str, StackDescriptor] = {}
+        self.contents: dict[str, bytes] = {}
 
     async def put_stack(self, stack: StackDescriptor) -> str:
         digest = digest_of(encode_stack(stack))
@@ -222,7 +228,12 @@ class Routing:
         return digest
 
     async def put(self, content: bytes) -> str:
-        return digest_of(content)
+        digest = digest_of(content)
+        self.contents[digest] = content
+        return digest
+
+    async def has(self, digest: str) -> bool:
+        return digest in self.contents
 
     async def add_archive(self, name: str = "hospital", *, feed: FeedKind = FeedKind.ORTHANC) -> PlayedArchive:
         archive = Archive(
@@ -239,8 +250,10 @@ class Routing:
         self.played.archives[name] = PlayedArchive()
         return self.played.archives[name]
 
-    async def register(self, *, manifest: bytes | None = None, model: bytes = b"model") -> bool:
-        register = RegisterDevice(store=self.store, put=self.put, compiler=self.rules.compiler, clock=self.clock)
+    async def register(self, *, manifest: bytes | None = None, model: bytes = b"model", golden: bytes = b"") -> bool:
+        register = RegisterDevice(
+            store=self.store, put=self.put, has=self.has, compiler=self.rules.compiler, clock=self.clock
+        )
         certificate = Certificate(
             number="РЗН 2099/1",
             valid_from=NOON - timedelta(days=1),
@@ -256,6 +269,7 @@ class Routing:
                 model_digest=digest_of(model),
                 certificate=certificate,
                 may_certify=True,
+                golden_json=golden,
             )
         return created
 
@@ -450,6 +464,14 @@ class Routing:
                 ending=ending,
                 is_insufficient=is_insufficient,
                 is_retryable=is_retryable,
+            )
+        )
+
+    async def give_back(self, job: str, *, attempt: int = 1) -> None:
+        record = RecordReturn(clock=self.clock)
+        await self.store.transact(
+            lambda transaction: record(
+                transaction, job=job, attempt=attempt, reason="ARCHIVE_AWAY", detail="hospital does not answer"
             )
         )
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from integration.study_router.routing import FIRST, SECOND, Routing, slice_header
+from integration.study_router.routing import DEVICE, FIRST, SECOND, Routing, slice_header
 from study_router.adapters.events import may_replay, note_dead_letter
 from study_router.domain.jobs import State, Verdict
 from study_router.ports import Transaction
@@ -109,6 +109,39 @@ async def test_without_slots_a_job_waits_and_loses_no_attempt(routing: Routing) 
     job = await routing.only_job()
     assert (job.state, job.attempt, job.failures) == (State.PENDING, 0, 0)
     routing.played.slot_count = 1
+    assert await routing.dispatch() == 1
+
+
+async def test_a_job_that_is_given_back_waits_and_loses_no_attempt(routing: Routing) -> None:
+    job = (await routing.only_job()).job
+    for attempt in range(1, 6):
+        assert await routing.dispatch() == 1
+        await routing.start(job, attempt=attempt)
+        await routing.give_back(job, attempt=attempt)
+        await routing.give_back(job, attempt=attempt)
+        waiting = await routing.job(job)
+        assert (waiting.state, waiting.failures) == (State.PENDING, 0)
+        assert await routing.dispatch() == 0, "it comes back at once"
+        routing.clock.pass_by(61)
+    await routing.dispatch()
+    await routing.infer(job, attempt=6)
+    await routing.give_back(job, attempt=5)
+    assert (await routing.job(job)).state is State.ACCEPTED
+
+
+async def test_jobs_of_an_archive_that_no_worker_can_read_are_not_dispatched(routing: Routing) -> None:
+    routing.played.archives_away = frozenset({"hospital"})
+    assert await routing.dispatch() == 0
+    assert (await routing.only_job()).attempt == 0
+    routing.played.archives_away = frozenset({"hospital-2", "hosp"})
+    assert await routing.dispatch() == 1
+
+
+async def test_jobs_of_a_version_that_no_worker_runs_are_not_dispatched(routing: Routing) -> None:
+    routing.played.not_activated = frozenset({(DEVICE, "1.0.0")})
+    assert await routing.dispatch() == 0
+    assert (await routing.only_job()).attempt == 0
+    routing.played.not_activated = frozenset({(DEVICE, "1.0.1")})
     assert await routing.dispatch() == 1
 
 

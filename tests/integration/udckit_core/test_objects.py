@@ -44,6 +44,13 @@ class ObjectsContract:
         with pytest.raises(NotFoundError):
             await objects.get(ABSENT)
 
+    async def test_what_is_there_is_known_without_reading_it(self, objects: Objects) -> None:
+        digest = await objects.put(b"result")
+        assert await objects.has(digest)
+        assert not await objects.has(ABSENT)
+        await objects.delete(digest)
+        assert not await objects.has(digest)
+
     async def test_what_was_deleted_is_not_found_and_can_be_put_again(self, objects: Objects) -> None:
         digest = await objects.put(b"result")
         await objects.delete(digest)

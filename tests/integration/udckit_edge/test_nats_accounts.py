@@ -38,6 +38,7 @@ SPEAKS = {
         "udc.events.v1.device.registered",
         "udc.events.v1.device.attached",
         "dlq.udc.events.v1.job.started",
+        "dlq.udc.events.v1.job.returned",
         "dlq.udc.events.v1.job.inferred",
         "dlq.udc.events.v1.job.failed",
         "dlq.udc.events.v1.result.archived",
@@ -45,6 +46,7 @@ SPEAKS = {
     },
     Service.MODEL_SERVING: {
         "udc.events.v1.job.started",
+        "udc.events.v1.job.returned",
         "udc.events.v1.job.inferred",
         "udc.events.v1.job.failed",
         "dlq.udc.events.v1.job.dispatched.default.urgent",
@@ -57,6 +59,7 @@ SPEAKS = {
     # It takes every event, so there is none that it might not have to give up.
     Service.SURVEILLANCE_REPORTER: {
         "dlq.udc.events.v1.job.started",
+        "dlq.udc.events.v1.job.returned",
         "dlq.udc.events.v1.job.inferred",
         "dlq.udc.events.v1.job.failed",
         "dlq.udc.events.v1.job.dispatched.default.urgent",
@@ -76,7 +79,12 @@ HEARS = {
     "surveillance-reporter-all": Service.SURVEILLANCE_REPORTER,
 }
 FILTERS = {
-    "study-router-job": ["udc.events.v1.job.started", "udc.events.v1.job.inferred", "udc.events.v1.job.failed"],
+    "study-router-job": [
+        "udc.events.v1.job.started",
+        "udc.events.v1.job.returned",
+        "udc.events.v1.job.inferred",
+        "udc.events.v1.job.failed",
+    ],
     "study-router-result": ["udc.events.v1.result.archived", "udc.events.v1.result.failed"],
     "model-serving-job-default": ["udc.events.v1.job.dispatched.default.*"],
     "result-archiver-result": ["udc.events.v1.result.accepted"],

@@ -7,6 +7,7 @@ import pytest
 
 from model_serving.domain.answer import ExpectedOutput, check_answer
 from model_serving.domain.failure import Reason, RunFailedError
+from model_serving.domain.form import ModelForm, TensorForm
 from model_serving.domain.run import Dispatch
 from model_serving.ports import Artefacts, Backend, PinnedModel, Registry, Runs, TensorSpec
 from udckit.errors import NotFoundError
@@ -141,12 +142,28 @@ class BackendContract:
             answered = check_answer(await exchange.infer(timeout_s=20), self.outputs, model_version=1)
             np.testing.assert_array_equal(answered["OUT"], [2, 4, 6])
 
+    async def test_a_model_says_what_its_tensors_are(self, backend: Backend, model: PinnedModel) -> None:
+        await backend.load(model, timeout_s=60)
+        assert await backend.form(model) == ModelForm(
+            inputs={"IN": TensorForm("FP32", (None,))}, outputs={"OUT": TensorForm("FP32", (None,))}
+        )
+
     async def test_a_model_that_is_late_is_a_named_failure(self, backend: Backend, late: PinnedModel) -> None:
         await backend.load(late, timeout_s=60)
         with pytest.raises(RunFailedError) as failure:
             async with backend.exchange(late, self.inputs, self.outputs) as exchange:
                 await exchange.infer(timeout_s=0.2)
         assert failure.value.reason is Reason.INFERENCE_TIMED_OUT
+
+    async def test_an_unloaded_model_is_loaded_again(self, backend: Backend, model: PinnedModel) -> None:
+        await backend.load(model, timeout_s=60)
+        await backend.unload(model, timeout_s=60)
+        await backend.unload(model, timeout_s=60)
+        await backend.load(model, timeout_s=60)
+        async with backend.exchange(model, self.inputs, self.outputs) as exchange:
+            exchange.inputs["IN"][:] = (1, 2, 3)
+            answered = check_answer(await exchange.infer(timeout_s=20), self.outputs, model_version=1)
+            np.testing.assert_array_equal(answered["OUT"], [2, 4, 6])
 
     async def test_a_model_that_is_not_there_cannot_be_loaded(self, backend: Backend, absent: PinnedModel) -> None:
         with pytest.raises(RunFailedError):

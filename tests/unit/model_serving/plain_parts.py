@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from model_serving.domain.answer import DTYPES, Answer, AnsweredOutput, ExpectedOutput
 from model_serving.domain.failure import Reason, RunFailedError
+from model_serving.domain.form import ModelForm, form_of
 from model_serving.domain.pixels import PixelDescription
 from model_serving.domain.source import SourceImages, shape_of
-from model_serving.ports import PinnedModel, StackRequest, TensorSpec
+from model_serving.ports import ArchiveAwayError, PinnedModel, StackRequest, TensorSpec
+from model_serving.usecases.golden import Verdict
+from udckit.errors import UpstreamUnavailableError
+from udcmodel.grant import ArchiveRecord
+from udcmodel.manifest import Manifest
+from unit.model_serving.manifests import BRAIN, CHEST
 
 AIR = PixelDescription(
     modality="CT",
@@ -29,17 +35,29 @@ AIR = PixelDescription(
 
 @dataclass
 class PlainImages:
-    """Every stack is air. ``during`` happens while it is retrieved."""
+    """Every stack is air, from archives that are not ``away``. ``during`` happens while it is retrieved."""
 
     during: Callable[[], Any] = lambda: None
     waits: asyncio.Event | None = None
     asked: list[StackRequest] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
+    away: set[str] = field(default_factory=set)
+    probed_in_vain: asyncio.Event = field(default_factory=asyncio.Event)
+    found_back: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def probe(self, archive: ArchiveRecord) -> None:
+        if archive.archive in self.away:
+            self.probed_in_vain.set()
+            raise UpstreamUnavailableError(f"{archive.archive} does not answer")
+        self.found_back.set()
 
     @asynccontextmanager
     async def retrieved(self, requests: Sequence[StackRequest]) -> AsyncIterator[Sequence[SourceImages]]:
         self.asked.extend(requests)
         self.begun.set()
+        for request in requests:
+            if request.archive.archive in self.away:
+                raise ArchiveAwayError(f"{request.archive.archive} does not answer", archive=request.archive.archive)
         if self.waits is not None:
             await self.waits.wait()
         self.during()
@@ -54,17 +72,31 @@ def air(request: StackRequest) -> SourceImages:
     return images
 
 
+async def no_golden_cases(_model: PinnedModel, _manifest: Manifest) -> Verdict:
+    return Verdict(is_passed=True, text="none registered")
+
+
 Answering = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
 
 
 @dataclass
 class PlainBackend:
-    """Answers with zeros, or as told; models in ``broken`` cannot be loaded, those in ``hanging`` are too late."""
+    """Answers with zeros, or as told.
+
+    Models in ``broken`` cannot be loaded, those in ``hanging`` are too late, those in ``wedged`` until they are
+    unloaded; those in ``kept`` cannot be unloaded.
+    """
 
     answering: Answering | None = None
     broken: set[str] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)
+    forms: dict[str, ModelForm] = field(
+        default_factory=lambda: {device.model.name: form_of(device) for device in (BRAIN, CHEST)}
+    )
+    wedged: set[str] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set)
     loaded: list[str] = field(default_factory=list)
+    unloaded: list[str] = field(default_factory=list)
     inferred: list[str] = field(default_factory=list)
 
     async def load(self, model: PinnedModel, *, timeout_s: float) -> None:
@@ -72,6 +104,16 @@ class PlainBackend:
         if model.name in self.broken:
             raise RunFailedError(Reason.MODEL_NOT_READY, f"{model.name} cannot be loaded")
         self.loaded.append(model.name)
+
+    async def unload(self, model: PinnedModel, *, timeout_s: float) -> None:
+        assert timeout_s > 0
+        if model.name in self.kept:
+            raise RunFailedError(Reason.MODEL_NOT_READY, f"{model.name} is not unloaded")
+        self.unloaded.append(model.name)
+        self.wedged.discard(model.name)
+
+    async def form(self, model: PinnedModel) -> ModelForm:
+        return self.forms[model.name]
 
     @asynccontextmanager
     async def exchange(
@@ -91,7 +133,7 @@ class PlainExchange:
     outputs: Sequence[ExpectedOutput]
 
     async def infer(self, *, timeout_s: float) -> Answer:
-        if self.model.name in self.backend.hanging:
+        if self.model.name in self.backend.hanging | self.backend.wedged:
             await asyncio.sleep(min(timeout_s, 0.05))
             raise RunFailedError(Reason.INFERENCE_TIMED_OUT, "no answer in time")
         self.backend.inferred.append(self.model.name)

@@ -9,6 +9,7 @@ from model_serving.domain.run import Dispatch, JobInput
 from udckit.errors import NotFoundError
 from udckit.replica import StaleReplicaError
 from udcmodel.codec import encode_result, encode_stack
+from udcmodel.golden import GoldenCases
 from udcmodel.grant import ArchiveRecord, AttachmentRecord, Certificate, DeviceVersionRecord, Grant
 from udcmodel.ids import digest_of
 from udcmodel.manifest import Manifest
@@ -64,12 +65,16 @@ class PlainArtefacts:
     manifests: dict[str, Manifest] = field(default_factory=dict)
     stacks: dict[str, StackDescriptor] = field(default_factory=dict)
     results: dict[str, AiResult] = field(default_factory=dict)
+    goldens: dict[str, GoldenCases] = field(default_factory=dict)
 
     async def manifest(self, digest: str) -> Manifest:
         return _found(self.manifests, digest)
 
     async def stack(self, digest: str) -> StackDescriptor:
         return _found(self.stacks, digest)
+
+    async def golden(self, digest: str) -> GoldenCases:
+        return _found(self.goldens, digest)
 
     async def keep(self, result: AiResult) -> str:
         digest = digest_of(encode_result(result))

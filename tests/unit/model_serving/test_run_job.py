@@ -10,15 +10,15 @@ import pytest
 
 from model_serving.domain.failure import Failed
 from model_serving.domain.processing_version import PROCESSING_VERSION
-from model_serving.domain.run import Abandoned, Abandonment, Dispatch, Ending, Inferred
-from model_serving.usecases import InFlight, Models, RunJob
-from udckit.errors import NotFoundError, UpstreamUnavailableError
+from model_serving.domain.run import Abandoned, Abandonment, Dispatch, Ending, Inferred, Returned
+from model_serving.usecases import Archives, Inference, InFlight, Models, RunJob
+from udckit.errors import NotFoundError
 from udckit.replica import StaleReplicaError
 from udcmodel.grant import ArchiveRecord
 from udcmodel.stack import StackDescriptor, StackFrame
 from udcmodel.vocabulary import ErrorCategory, Presence
 from unit.model_serving.manifests import BRAIN
-from unit.model_serving.plain_parts import PlainBackend, PlainImages
+from unit.model_serving.plain_parts import PlainBackend, PlainImages, no_golden_cases
 from unit.model_serving.stand_ins import NOON, HandClock, PlainArtefacts, PlainRegistry, PlainRuns, granted
 
 MODEL_DIGEST = "sha256:" + "a" * 64
@@ -50,6 +50,7 @@ class Bench:
     registry: PlainRegistry
     artefacts: PlainArtefacts
     images: PlainImages
+    archives: Archives
     backend: PlainBackend
     models: Models
     runs: PlainRuns
@@ -62,7 +63,8 @@ class Bench:
             registry=self.registry,
             artefacts=self.artefacts,
             images=self.images,
-            backend=self.backend,
+            archives=self.archives,
+            infer=Inference(backend=self.backend, clock=self.clock),
             models=self.models,
             runs=self.runs,
             in_flight=self.in_flight,
@@ -84,16 +86,17 @@ class Bench:
 
 @pytest.fixture
 async def bench() -> Bench:
-    registry, artefacts, backend = PlainRegistry(), PlainArtefacts(), PlainBackend()
+    registry, artefacts, backend, images = PlainRegistry(), PlainArtefacts(), PlainBackend(), PlainImages()
     registry.archives["pacs"] = ArchiveRecord(
         archive="pacs", dicomweb_url="http://localhost", credentials="", profile="air"
     )
     return Bench(
         registry=registry,
         artefacts=artefacts,
-        images=PlainImages(),
+        images=images,
+        archives=Archives(registry, images),
         backend=backend,
-        models=Models(backend, slots=2, runs_per_model=1, load_s=1, canary_s=1),
+        models=Models(backend, no_golden_cases, slots=2, runs_per_model=1, load_s=1, canary_s=1),
         runs=PlainRuns(),
         in_flight=InFlight(),
         clock=HandClock(),
@@ -231,8 +234,36 @@ async def test_a_manifest_that_is_gone_is_an_error_of_the_platform(bench: Bench)
 
 async def test_an_archive_that_the_registry_does_not_know_yet_is_waited_for(bench: Bench) -> None:
     bench.registry.archives.clear()
-    with pytest.raises(UpstreamUnavailableError):
-        await bench.run()
+    assert await bench.run() == Returned(reason="ARCHIVE_AWAY", detail="archive pacs is not in the registry")
+
+
+async def test_a_job_whose_archive_is_away_is_given_back_and_the_next_one_asks_nobody(bench: Bench) -> None:
+    bench.images.away.add("pacs")
+    first = await bench.run()
+    assert first == Returned(reason="ARCHIVE_AWAY", detail="pacs does not answer")
+    assert bench.archives.away == {"pacs": "pacs does not answer"}
+    asked = len(bench.images.asked)
+
+    assert await bench.run() == first
+    assert len(bench.images.asked) == asked
+
+
+async def test_an_archive_that_is_away_is_probed_until_it_is_back(bench: Bench) -> None:
+    archives = Archives(bench.registry, bench.images, shortest_s=0.001, longest_s=0.002)
+    bench = replace(bench, archives=archives)
+    bench.images.away.add("pacs")
+    await bench.run()
+    watching = asyncio.create_task(archives.watch())
+    try:
+        async with asyncio.timeout(5):
+            await bench.images.probed_in_vain.wait()
+            assert archives.away
+            bench.images.away.clear()
+            await bench.images.found_back.wait()
+        assert archives.away == {}
+        assert isinstance(await bench.run(), Inferred)
+    finally:
+        watching.cancel()
 
 
 async def test_a_lying_model_is_a_failure_of_the_device(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from model_serving.domain.form import ModelForm, TensorForm
 from model_serving.ports import PinnedModel
 from unit.model_serving.contracts import (
     ARCHIVE,
@@ -53,8 +54,12 @@ class TestPlainRuns(RunsContract):
 class TestPlainBackend(BackendContract):
     @pytest.fixture
     def backend(self) -> PlainBackend:
+        vector = TensorForm("FP32", (None,))
         return PlainBackend(
-            answering=lambda inputs: {"OUT": 2 * np.asarray(inputs["IN"])}, hanging={"late"}, broken={"absent"}
+            answering=lambda inputs: {"OUT": 2 * np.asarray(inputs["IN"])},
+            hanging={"late"},
+            broken={"absent"},
+            forms={"model": ModelForm(inputs={"IN": vector}, outputs={"OUT": vector})},
         )
 
     @pytest.fixture

@@ -13,24 +13,24 @@ from udcmodel.vocabulary import Outcome
 # "=" that it was true before, "~" that it is stale, "?" not yet, "!" refused.
 COLUMNS = [
     *("DISPATCH", "STARTED", "INFERRED", "ACCEPT", "KEEP", "BEGIN_ARCHIVING", "ARCHIVED", "RESULT_FAILED"),
-    *("ATTEMPT_LOST", "FAILED", "INSUFFICIENT", "EXPIRE", "REFUSE", "CANCEL", "SUPERSEDE", "WITHDRAWN"),
+    *("ATTEMPT_LOST", "RETURNED", "FAILED", "INSUFFICIENT", "EXPIRE", "REFUSE", "CANCEL", "SUPERSEDE", "WITHDRAWN"),
 ]
 TABLE = """
-PENDING      DISPATCHED ~ ~ ? ? ? ? ? ~ ~ ~ EXPIRED REFUSED CANCELED SUPERSEDED ?
-DISPATCHED   = RUNNING INFERRED ? ? ? ? ? PENDING FAILED INSUFFICIENT EXPIRED REFUSED CANCELED SUPERSEDED ?
-RUNNING      = = INFERRED ? ? ? ? ? PENDING FAILED INSUFFICIENT EXPIRED REFUSED CANCELED SUPERSEDED ?
-INFERRED     = = = ACCEPTED ? ? ? ? ~ ~ ~ EXPIRED REFUSED CANCELED SUPERSEDED ?
-ACCEPTED     = = = = KEPT ARCHIVING ? FAILED ~ ~ ~ EXPIRED REFUSED CANCELED SUPERSEDED ?
-ARCHIVING    = = = = ~ = ARCHIVED FAILED ~ ~ ~ EXPIRED ~ ! ? ?
-ARCHIVED     = = = = ~ = = ~ ~ ~ ~ ~ ~ ! SUPERSEDED WITHDRAWN
-KEPT         = = = = = ! ~ ~ ~ ~ ~ ~ ~ ! SUPERSEDED ~
-REFUSED      ~ ~ ~ ~ ~ ! ~ ~ ~ ~ ~ ~ = ! SUPERSEDED ~
-INSUFFICIENT ~ ~ ~ ~ ~ ! ~ ~ ~ ~ = ~ ~ ! SUPERSEDED ~
-FAILED       ~ ~ ~ ~ ~ ! ARCHIVED = ~ = ~ ~ ~ ! SUPERSEDED ~
-EXPIRED      ~ ~ ~ ~ ~ ! ARCHIVED ~ ~ ~ ~ = ~ ! SUPERSEDED ~
-CANCELED     ~ ~ ~ ~ ~ ! ~ ~ ~ ~ ~ ~ ~ = SUPERSEDED ~
-SUPERSEDED   ~ ~ ~ ~ ~ ! ~ ~ ~ ~ ~ ~ ~ ! = WITHDRAWN
-WITHDRAWN    ~ ~ ~ ~ ~ ! ~ ~ ~ ~ ~ ~ ~ ! ~ =
+PENDING      DISPATCHED ~ ~ ? ? ? ? ? ~ ~ ~ ~ EXPIRED REFUSED CANCELED SUPERSEDED ?
+DISPATCHED   = RUNNING INFERRED ? ? ? ? ? PENDING PENDING FAILED INSUFFICIENT EXPIRED REFUSED CANCELED SUPERSEDED ?
+RUNNING      = = INFERRED ? ? ? ? ? PENDING PENDING FAILED INSUFFICIENT EXPIRED REFUSED CANCELED SUPERSEDED ?
+INFERRED     = = = ACCEPTED ? ? ? ? ~ ~ ~ ~ EXPIRED REFUSED CANCELED SUPERSEDED ?
+ACCEPTED     = = = = KEPT ARCHIVING ? FAILED ~ ~ ~ ~ EXPIRED REFUSED CANCELED SUPERSEDED ?
+ARCHIVING    = = = = ~ = ARCHIVED FAILED ~ ~ ~ ~ EXPIRED ~ ! ? ?
+ARCHIVED     = = = = ~ = = ~ ~ ~ ~ ~ ~ ~ ! SUPERSEDED WITHDRAWN
+KEPT         = = = = = ! ~ ~ ~ ~ ~ ~ ~ ~ ! SUPERSEDED ~
+REFUSED      ~ ~ ~ ~ ~ ! ~ ~ ~ ~ ~ ~ ~ = ! SUPERSEDED ~
+INSUFFICIENT ~ ~ ~ ~ ~ ! ~ ~ ~ ~ ~ = ~ ~ ! SUPERSEDED ~
+FAILED       ~ ~ ~ ~ ~ ! ARCHIVED = ~ ~ = ~ ~ ~ ! SUPERSEDED ~
+EXPIRED      ~ ~ ~ ~ ~ ! ARCHIVED ~ ~ ~ ~ ~ = ~ ! SUPERSEDED ~
+CANCELED     ~ ~ ~ ~ ~ ! ~ ~ ~ ~ ~ ~ ~ ~ = SUPERSEDED ~
+SUPERSEDED   ~ ~ ~ ~ ~ ! ~ ~ ~ ~ ~ ~ ~ ~ ! = WITHDRAWN
+WITHDRAWN    ~ ~ ~ ~ ~ ! ~ ~ ~ ~ ~ ~ ~ ~ ! ~ =
 """
 SIGNS = {"=": Verdict.ALREADY, "~": Verdict.STALE, "?": Verdict.NOT_YET, "!": Verdict.REFUSE}
 
@@ -71,7 +71,9 @@ def test_every_outcome_but_not_eligible_is_the_end_of_some_job() -> None:
     assert set(OUTCOME_OF.values()) == set(Outcome) - {Outcome.NOT_ELIGIBLE}
 
 
-@pytest.mark.parametrize("event", [Event.STARTED, Event.INFERRED, Event.ATTEMPT_LOST, Event.FAILED, Event.INSUFFICIENT])
+@pytest.mark.parametrize(
+    "event", [Event.STARTED, Event.INFERRED, Event.ATTEMPT_LOST, Event.RETURNED, Event.FAILED, Event.INSUFFICIENT]
+)
 @pytest.mark.parametrize("state", list(State))
 def test_a_report_of_an_earlier_attempt_is_stale_in_every_state(state: State, event: Event) -> None:
     assert decide(Position(state, 3), event, attempt=2) == Step(Verdict.STALE, state)

@@ -8,6 +8,9 @@ from udcmodel.manifest import Manifest, ManifestError, parse
 
 DEVICES = Path(__file__).parents[3] / "examples" / "devices"
 TEXT = (DEVICES / "cxr-opacity" / "manifest.yaml").read_text(encoding="utf-8")
+VOLUME_TEXT = (DEVICES / "ct-brain-hyperdensity" / "manifest.yaml").read_text(encoding="utf-8")
+LABELS_ON_THE_IMAGE = "  - {name: MASK, kind: labels, datatype: UINT8, shape: like-input, input: cxr}"
+BOXES_ON_THE_VOLUME = "  - {name: BOX, kind: boxes, datatype: FP32, shape: [1, 4], input: ct}"
 
 
 def line_of(text: str, needle: str) -> int:
@@ -43,6 +46,14 @@ def test_comments_and_order_do_not_change_the_digest() -> None:
         ("shape: [1, 4]", "shape: [1, 5]", "name: BOX", "last dimension of a box output is 4"),
         ('inn: "7707083893"', 'inn: "77"', "inn:", "match pattern"),
         ("kind: boxes", "kind: boxen", "name: BOX", "does not match any of the expected tags"),
+        ("{output: PROBABILITY, index: 0}", "{output: PROBABILITY, index: 1}", "index: 1", "the output has 1, counted"),
+        ("{output: BOX, index: 0}", "{output: BOX, index: 1}", "index: 1}", "there is no box 1; the output has 1"),
+        ("threshold: 0.5", "threshold: 1.5", "threshold: 1.5", "less than or equal to 1"),
+        ("threshold: 0.5", "threshold: -0.1", "threshold: -0.1", "greater than or equal to 0"),
+        ("    box: {output: BOX, index: 0}\n", "", "name: BOX", "no finding is read from 'BOX'"),
+        ("outputs:\n", f"outputs:\n{LABELS_ON_THE_IMAGE}\n", "name: MASK", "labels are read on a volume"),
+        ("cardinality: one", "cardinality: each", "name: cxr", "`cardinality: each` needs `at_most`"),
+        ("cardinality: one", "cardinality: one\n    at_most: 3", "name: cxr", "`cardinality: each` needs `at_most`"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(old: str, new: str, at: str, words: str) -> None:
@@ -54,6 +65,33 @@ def test_a_mistake_is_named_with_its_line(old: str, new: str, at: str, words: st
 
     assert f"line {line_of(broken, at)}: " in caught.value.message
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "words"),
+    [
+        ("outputs:\n", f"outputs:\n{BOXES_ON_THE_VOLUME}\n", "name: BOX", "boxes are read on an image"),
+        ("  components: 16 ", "  # ", "per: component", "`per: component` needs `limits.components`"),
+        ("  components: 16 ", "  components: 257 ", "components: 257", "less than or equal to 256"),
+    ],
+)
+def test_a_mistake_of_a_device_that_reads_volumes_is_named_with_its_line(
+    old: str, new: str, at: str, words: str
+) -> None:
+    assert old in VOLUME_TEXT
+    broken = VOLUME_TEXT.replace(old, new)
+
+    with pytest.raises(ManifestError) as caught:
+        parse(broken.encode())
+
+    assert f"line {line_of(broken, at)}: " in caught.value.message
+    assert words in caught.value.message
+
+
+def test_each_stack_is_an_input_up_to_a_number() -> None:
+    manifest = parse(TEXT.replace("cardinality: one", "cardinality: each\n    at_most: 3").encode())
+
+    assert manifest.inputs[0].at_most == 3
 
 
 def test_every_mistake_is_named_at_once() -> None:

@@ -219,6 +219,20 @@ class JobFailed(_message.Message):
     retryable: bool
     def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., category: _Optional[_Union[ErrorCategory, str]] = ..., insufficient: _Optional[bool] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
+class JobReturned(_message.Message):
+    __slots__ = ("job", "attempt", "worker", "reason", "detail")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    attempt: int
+    worker: str
+    reason: str
+    detail: str
+    def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
 class JobCanceled(_message.Message):
     __slots__ = ("job", "attempt", "reason")
     JOB_FIELD_NUMBER: _ClassVar[int]

@@ -26,7 +26,7 @@ from udc.events.v1 import job_pb2 as udc_dot_events_dot_v1_dot_job__pb2
 from udc.router.v1 import registry_pb2 as udc_dot_router_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1budc/router/v1/devices.proto\x12\rudc.router.v1\x1a\x17udc/events/v1/job.proto\x1a\x1cudc/router/v1/registry.proto\"\xe8\x01\n\x06\x44\x65vice\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08title_ru\x18\x03 \x01(\t\x12\x10\n\x08title_en\x18\x04 \x01(\t\x12\x0e\n\x06vendor\x18\x05 \x01(\t\x12\x17\n\x0fmanifest_digest\x18\x06 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x07 \x01(\t\x12\x16\n\x0emedical_device\x18\x08 \x01(\x08\x12\x11\n\tsuspended\x18\t \x01(\x08\x12/\n\x0b\x63\x65rtificate\x18\n \x01(\x0b\x32\x1a.udc.router.v1.Certificate\"\x89\x01\n\x15RegisterDeviceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rmanifest_yaml\x18\x02 \x01(\x0c\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12/\n\x0b\x63\x65rtificate\x18\x04 \x01(\x0b\x32\x1a.udc.router.v1.Certificate\"P\n\x16RegisterDeviceResponse\x12%\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x15.udc.router.v1.Device\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x14\n\x12ListDevicesRequest\"=\n\x13ListDevicesResponse\x12&\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x15.udc.router.v1.Device\"[\n\x14SuspendDeviceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\">\n\x15SuspendDeviceResponse\x12%\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x15.udc.router.v1.Device\"J\n\x13ResumeDeviceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"=\n\x14ResumeDeviceResponse\x12%\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x15.udc.router.v1.Device\"\x8f\x02\n\nAttachment\x12\x12\n\nattachment\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12!\n\x04mode\x18\x05 \x01(\x0e\x32\x13.udc.events.v1.Mode\x12\x15\n\rorganisations\x18\x06 \x03(\t\x12\x0f\n\x07sources\x18\x07 \x03(\t\x12\x14\n\x0c\x64\x65stinations\x18\x08 \x03(\t\x12\x0c\n\x04rule\x18\t \x01(\t\x12\x0c\n\x04pool\x18\n \x01(\t\x12)\n\x08priority\x18\x0b \x01(\x0e\x32\x17.udc.events.v1.Priority\x12\x12\n\ndeadline_s\x18\x0c \x01(\r\"\\\n\x17\x43reateAttachmentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\nattachment\x18\x02 \x01(\x0b\x32\x19.udc.router.v1.Attachment\"Z\n\x18\x43reateAttachmentResponse\x12-\n\nattachment\x18\x01 \x01(\x0b\x32\x19.udc.router.v1.Attachment\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x18\n\x16ListAttachmentsRequest\"I\n\x17ListAttachmentsResponse\x12.\n\x0b\x61ttachments\x18\x01 \x03(\x0b\x32\x19.udc.router.v1.Attachment2\x81\x03\n\x15\x44\x65viceRegistryService\x12]\n\x0eRegisterDevice\x12$.udc.router.v1.RegisterDeviceRequest\x1a%.udc.router.v1.RegisterDeviceResponse\x12T\n\x0bListDevices\x12!.udc.router.v1.ListDevicesRequest\x1a\".udc.router.v1.ListDevicesResponse\x12Z\n\rSuspendDevice\x12#.udc.router.v1.SuspendDeviceRequest\x1a$.udc.router.v1.SuspendDeviceResponse\x12W\n\x0cResumeDevice\x12\".udc.router.v1.ResumeDeviceRequest\x1a#.udc.router.v1.ResumeDeviceResponse2\xdb\x01\n\x12\x41ttachmentsService\x12\x63\n\x10\x43reateAttachment\x12&.udc.router.v1.CreateAttachmentRequest\x1a\'.udc.router.v1.CreateAttachmentResponse\x12`\n\x0fListAttachments\x12%.udc.router.v1.ListAttachmentsRequest\x1a&.udc.router.v1.ListAttachmentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1budc/router/v1/devices.proto\x12\rudc.router.v1\x1a\x17udc/events/v1/job.proto\x1a\x1cudc/router/v1/registry.proto\"\x95\x02\n\x06\x44\x65vice\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08title_ru\x18\x03 \x01(\t\x12\x10\n\x08title_en\x18\x04 \x01(\t\x12\x0e\n\x06vendor\x18\x05 \x01(\t\x12\x17\n\x0fmanifest_digest\x18\x06 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x07 \x01(\t\x12\x16\n\x0emedical_device\x18\x08 \x01(\x08\x12\x11\n\tsuspended\x18\t \x01(\x08\x12/\n\x0b\x63\x65rtificate\x18\n \x01(\x0b\x32\x1a.udc.router.v1.Certificate\x12\x15\n\rgolden_digest\x18\x0b \x01(\t\x12\x14\n\x0cgolden_cases\x18\x0c \x01(\r\"\x9e\x01\n\x15RegisterDeviceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rmanifest_yaml\x18\x02 \x01(\x0c\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12/\n\x0b\x63\x65rtificate\x18\x04 \x01(\x0b\x32\x1a.udc.router.v1.Certificate\x12\x13\n\x0bgolden_json\x18\x05 \x01(\x0c\"$\n\x13PutCaseInputRequest\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"&\n\x14PutCaseInputResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"P\n\x16RegisterDeviceResponse\x12%\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x15.udc.router.v1.Device\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x14\n\x12ListDevicesRequest\"=\n\x13ListDevicesResponse\x12&\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x15.udc.router.v1.Device\"[\n\x14SuspendDeviceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\">\n\x15SuspendDeviceResponse\x12%\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x15.udc.router.v1.Device\"J\n\x13ResumeDeviceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"=\n\x14ResumeDeviceResponse\x12%\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x15.udc.router.v1.Device\"\x8f\x02\n\nAttachment\x12\x12\n\nattachment\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12!\n\x04mode\x18\x05 \x01(\x0e\x32\x13.udc.events.v1.Mode\x12\x15\n\rorganisations\x18\x06 \x03(\t\x12\x0f\n\x07sources\x18\x07 \x03(\t\x12\x14\n\x0c\x64\x65stinations\x18\x08 \x03(\t\x12\x0c\n\x04rule\x18\t \x01(\t\x12\x0c\n\x04pool\x18\n \x01(\t\x12)\n\x08priority\x18\x0b \x01(\x0e\x32\x17.udc.events.v1.Priority\x12\x12\n\ndeadline_s\x18\x0c \x01(\r\"\\\n\x17\x43reateAttachmentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\nattachment\x18\x02 \x01(\x0b\x32\x19.udc.router.v1.Attachment\"Z\n\x18\x43reateAttachmentResponse\x12-\n\nattachment\x18\x01 \x01(\x0b\x32\x19.udc.router.v1.Attachment\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x18\n\x16ListAttachmentsRequest\"I\n\x17ListAttachmentsResponse\x12.\n\x0b\x61ttachments\x18\x01 \x03(\x0b\x32\x19.udc.router.v1.Attachment2\xdc\x03\n\x15\x44\x65viceRegistryService\x12]\n\x0eRegisterDevice\x12$.udc.router.v1.RegisterDeviceRequest\x1a%.udc.router.v1.RegisterDeviceResponse\x12Y\n\x0cPutCaseInput\x12\".udc.router.v1.PutCaseInputRequest\x1a#.udc.router.v1.PutCaseInputResponse(\x01\x12T\n\x0bListDevices\x12!.udc.router.v1.ListDevicesRequest\x1a\".udc.router.v1.ListDevicesResponse\x12Z\n\rSuspendDevice\x12#.udc.router.v1.SuspendDeviceRequest\x1a$.udc.router.v1.SuspendDeviceResponse\x12W\n\x0cResumeDevice\x12\".udc.router.v1.ResumeDeviceRequest\x1a#.udc.router.v1.ResumeDeviceResponse2\xdb\x01\n\x12\x41ttachmentsService\x12\x63\n\x10\x43reateAttachment\x12&.udc.router.v1.CreateAttachmentRequest\x1a\'.udc.router.v1.CreateAttachmentResponse\x12`\n\x0fListAttachments\x12%.udc.router.v1.ListAttachmentsRequest\x1a&.udc.router.v1.ListAttachmentsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,35 +34,39 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'udc.router.v1.devices_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DEVICE']._serialized_start=102
-  _globals['_DEVICE']._serialized_end=334
-  _globals['_REGISTERDEVICEREQUEST']._serialized_start=337
-  _globals['_REGISTERDEVICEREQUEST']._serialized_end=474
-  _globals['_REGISTERDEVICERESPONSE']._serialized_start=476
-  _globals['_REGISTERDEVICERESPONSE']._serialized_end=556
-  _globals['_LISTDEVICESREQUEST']._serialized_start=558
-  _globals['_LISTDEVICESREQUEST']._serialized_end=578
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=580
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=641
-  _globals['_SUSPENDDEVICEREQUEST']._serialized_start=643
-  _globals['_SUSPENDDEVICEREQUEST']._serialized_end=734
-  _globals['_SUSPENDDEVICERESPONSE']._serialized_start=736
-  _globals['_SUSPENDDEVICERESPONSE']._serialized_end=798
-  _globals['_RESUMEDEVICEREQUEST']._serialized_start=800
-  _globals['_RESUMEDEVICEREQUEST']._serialized_end=874
-  _globals['_RESUMEDEVICERESPONSE']._serialized_start=876
-  _globals['_RESUMEDEVICERESPONSE']._serialized_end=937
-  _globals['_ATTACHMENT']._serialized_start=940
-  _globals['_ATTACHMENT']._serialized_end=1211
-  _globals['_CREATEATTACHMENTREQUEST']._serialized_start=1213
-  _globals['_CREATEATTACHMENTREQUEST']._serialized_end=1305
-  _globals['_CREATEATTACHMENTRESPONSE']._serialized_start=1307
-  _globals['_CREATEATTACHMENTRESPONSE']._serialized_end=1397
-  _globals['_LISTATTACHMENTSREQUEST']._serialized_start=1399
-  _globals['_LISTATTACHMENTSREQUEST']._serialized_end=1423
-  _globals['_LISTATTACHMENTSRESPONSE']._serialized_start=1425
-  _globals['_LISTATTACHMENTSRESPONSE']._serialized_end=1498
-  _globals['_DEVICEREGISTRYSERVICE']._serialized_start=1501
-  _globals['_DEVICEREGISTRYSERVICE']._serialized_end=1886
-  _globals['_ATTACHMENTSSERVICE']._serialized_start=1889
-  _globals['_ATTACHMENTSSERVICE']._serialized_end=2108
+  _globals['_DEVICE']._serialized_end=379
+  _globals['_REGISTERDEVICEREQUEST']._serialized_start=382
+  _globals['_REGISTERDEVICEREQUEST']._serialized_end=540
+  _globals['_PUTCASEINPUTREQUEST']._serialized_start=542
+  _globals['_PUTCASEINPUTREQUEST']._serialized_end=578
+  _globals['_PUTCASEINPUTRESPONSE']._serialized_start=580
+  _globals['_PUTCASEINPUTRESPONSE']._serialized_end=618
+  _globals['_REGISTERDEVICERESPONSE']._serialized_start=620
+  _globals['_REGISTERDEVICERESPONSE']._serialized_end=700
+  _globals['_LISTDEVICESREQUEST']._serialized_start=702
+  _globals['_LISTDEVICESREQUEST']._serialized_end=722
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=724
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=785
+  _globals['_SUSPENDDEVICEREQUEST']._serialized_start=787
+  _globals['_SUSPENDDEVICEREQUEST']._serialized_end=878
+  _globals['_SUSPENDDEVICERESPONSE']._serialized_start=880
+  _globals['_SUSPENDDEVICERESPONSE']._serialized_end=942
+  _globals['_RESUMEDEVICEREQUEST']._serialized_start=944
+  _globals['_RESUMEDEVICEREQUEST']._serialized_end=1018
+  _globals['_RESUMEDEVICERESPONSE']._serialized_start=1020
+  _globals['_RESUMEDEVICERESPONSE']._serialized_end=1081
+  _globals['_ATTACHMENT']._serialized_start=1084
+  _globals['_ATTACHMENT']._serialized_end=1355
+  _globals['_CREATEATTACHMENTREQUEST']._serialized_start=1357
+  _globals['_CREATEATTACHMENTREQUEST']._serialized_end=1449
+  _globals['_CREATEATTACHMENTRESPONSE']._serialized_start=1451
+  _globals['_CREATEATTACHMENTRESPONSE']._serialized_end=1541
+  _globals['_LISTATTACHMENTSREQUEST']._serialized_start=1543
+  _globals['_LISTATTACHMENTSREQUEST']._serialized_end=1567
+  _globals['_LISTATTACHMENTSRESPONSE']._serialized_start=1569
+  _globals['_LISTATTACHMENTSRESPONSE']._serialized_end=1642
+  _globals['_DEVICEREGISTRYSERVICE']._serialized_start=1645
+  _globals['_DEVICEREGISTRYSERVICE']._serialized_end=2121
+  _globals['_ATTACHMENTSSERVICE']._serialized_start=2124
+  _globals['_ATTACHMENTSSERVICE']._serialized_end=2343
 # @@protoc_insertion_point(module_scope)

@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Device(_message.Message):
-    __slots__ = ("device", "version", "title_ru", "title_en", "vendor", "manifest_digest", "model_digest", "medical_device", "suspended", "certificate")
+    __slots__ = ("device", "version", "title_ru", "title_en", "vendor", "manifest_digest", "model_digest", "medical_device", "suspended", "certificate", "golden_digest", "golden_cases")
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TITLE_RU_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,8 @@ class Device(_message.Message):
     MEDICAL_DEVICE_FIELD_NUMBER: _ClassVar[int]
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    GOLDEN_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    GOLDEN_CASES_FIELD_NUMBER: _ClassVar[int]
     device: str
     version: str
     title_ru: str
@@ -30,19 +32,35 @@ class Device(_message.Message):
     medical_device: bool
     suspended: bool
     certificate: _registry_pb2.Certificate
-    def __init__(self, device: _Optional[str] = ..., version: _Optional[str] = ..., title_ru: _Optional[str] = ..., title_en: _Optional[str] = ..., vendor: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., model_digest: _Optional[str] = ..., medical_device: _Optional[bool] = ..., suspended: _Optional[bool] = ..., certificate: _Optional[_Union[_registry_pb2.Certificate, _Mapping]] = ...) -> None: ...
+    golden_digest: str
+    golden_cases: int
+    def __init__(self, device: _Optional[str] = ..., version: _Optional[str] = ..., title_ru: _Optional[str] = ..., title_en: _Optional[str] = ..., vendor: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., model_digest: _Optional[str] = ..., medical_device: _Optional[bool] = ..., suspended: _Optional[bool] = ..., certificate: _Optional[_Union[_registry_pb2.Certificate, _Mapping]] = ..., golden_digest: _Optional[str] = ..., golden_cases: _Optional[int] = ...) -> None: ...
 
 class RegisterDeviceRequest(_message.Message):
-    __slots__ = ("request_id", "manifest_yaml", "model_digest", "certificate")
+    __slots__ = ("request_id", "manifest_yaml", "model_digest", "certificate", "golden_json")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_YAML_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    GOLDEN_JSON_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     manifest_yaml: bytes
     model_digest: str
     certificate: _registry_pb2.Certificate
-    def __init__(self, request_id: _Optional[str] = ..., manifest_yaml: _Optional[bytes] = ..., model_digest: _Optional[str] = ..., certificate: _Optional[_Union[_registry_pb2.Certificate, _Mapping]] = ...) -> None: ...
+    golden_json: bytes
+    def __init__(self, request_id: _Optional[str] = ..., manifest_yaml: _Optional[bytes] = ..., model_digest: _Optional[str] = ..., certificate: _Optional[_Union[_registry_pb2.Certificate, _Mapping]] = ..., golden_json: _Optional[bytes] = ...) -> None: ...
+
+class PutCaseInputRequest(_message.Message):
+    __slots__ = ("chunk",)
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    def __init__(self, chunk: _Optional[bytes] = ...) -> None: ...
+
+class PutCaseInputResponse(_message.Message):
+    __slots__ = ("digest",)
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    def __init__(self, digest: _Optional[str] = ...) -> None: ...
 
 class RegisterDeviceResponse(_message.Message):
     __slots__ = ("device", "created")

@@ -40,6 +40,11 @@ class DeviceRegistryServiceStub:
                 request_serializer=udc_dot_router_dot_v1_dot_devices__pb2.RegisterDeviceRequest.SerializeToString,
                 response_deserializer=udc_dot_router_dot_v1_dot_devices__pb2.RegisterDeviceResponse.FromString,
                 _registered_method=True)
+        self.PutCaseInput = channel.stream_unary(
+                '/udc.router.v1.DeviceRegistryService/PutCaseInput',
+                request_serializer=udc_dot_router_dot_v1_dot_devices__pb2.PutCaseInputRequest.SerializeToString,
+                response_deserializer=udc_dot_router_dot_v1_dot_devices__pb2.PutCaseInputResponse.FromString,
+                _registered_method=True)
         self.ListDevices = channel.unary_unary(
                 '/udc.router.v1.DeviceRegistryService/ListDevices',
                 request_serializer=udc_dot_router_dot_v1_dot_devices__pb2.ListDevicesRequest.SerializeToString,
@@ -63,6 +68,13 @@ class DeviceRegistryServiceServicer:
 
     def RegisterDevice(self, request, context):
         """Registers a version of a device. The same content twice changes nothing; other content under the same version is refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutCaseInput(self, request_iterator, context):
+        """Keeps the images of one input of a golden case, before the version is registered that names them by their digest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,6 +106,11 @@ def add_DeviceRegistryServiceServicer_to_server(servicer, server):
                     servicer.RegisterDevice,
                     request_deserializer=udc_dot_router_dot_v1_dot_devices__pb2.RegisterDeviceRequest.FromString,
                     response_serializer=udc_dot_router_dot_v1_dot_devices__pb2.RegisterDeviceResponse.SerializeToString,
+            ),
+            'PutCaseInput': grpc.stream_unary_rpc_method_handler(
+                    servicer.PutCaseInput,
+                    request_deserializer=udc_dot_router_dot_v1_dot_devices__pb2.PutCaseInputRequest.FromString,
+                    response_serializer=udc_dot_router_dot_v1_dot_devices__pb2.PutCaseInputResponse.SerializeToString,
             ),
             'ListDevices': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDevices,
@@ -139,6 +156,33 @@ class DeviceRegistryService:
             '/udc.router.v1.DeviceRegistryService/RegisterDevice',
             udc_dot_router_dot_v1_dot_devices__pb2.RegisterDeviceRequest.SerializeToString,
             udc_dot_router_dot_v1_dot_devices__pb2.RegisterDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutCaseInput(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/udc.router.v1.DeviceRegistryService/PutCaseInput',
+            udc_dot_router_dot_v1_dot_devices__pb2.PutCaseInputRequest.SerializeToString,
+            udc_dot_router_dot_v1_dot_devices__pb2.PutCaseInputResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from udc.events.v1 import job_pb2 as udc_dot_events_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cudc/router/v1/registry.proto\x12\rudc.router.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17udc/events/v1/job.proto\"\xe0\x01\n\x0b\x43\x65rtificate\x12\x0e\n\x06number\x18\x01 \x01(\t\x12.\n\nvalid_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08versions\x18\x04 \x03(\t\x12\x0e\n\x06holder\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12.\n\nchecked_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdc\x01\n\x13\x44\x65viceVersionRecord\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_digest\x18\x03 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x16\n\x0emedical_device\x18\x05 \x01(\x08\x12\x11\n\tsuspended\x18\x06 \x01(\x08\x12\x19\n\x11suspension_reason\x18\x07 \x01(\t\x12/\n\x0b\x63\x65rtificate\x18\x08 \x01(\x0b\x32\x1a.udc.router.v1.Certificate\"\xa6\x01\n\x10\x41ttachmentRecord\x12\x12\n\nattachment\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12!\n\x04mode\x18\x05 \x01(\x0e\x32\x13.udc.events.v1.Mode\x12\x11\n\tsuspended\x18\x06 \x01(\x08\x12\x15\n\rorganisations\x18\x07 \x03(\t\"\\\n\rArchiveRecord\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\x12\x14\n\x0c\x64icomweb_url\x18\x02 \x01(\t\x12\x13\n\x0b\x63redentials\x18\x03 \x01(\t\x12\x0f\n\x07profile\x18\x04 \x01(\t\"\xd2\x01\n\x0eRegistryRecord\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12<\n\x0e\x64\x65vice_version\x18\x02 \x01(\x0b\x32\".udc.router.v1.DeviceVersionRecordH\x00\x12\x35\n\nattachment\x18\x03 \x01(\x0b\x32\x1f.udc.router.v1.AttachmentRecordH\x00\x12/\n\x07\x61rchive\x18\x04 \x01(\x0b\x32\x1c.udc.router.v1.ArchiveRecordH\x00\x42\x08\n\x06record\"9\n\tPoolSlots\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\r\n\x05slots\x18\x03 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cudc/router/v1/registry.proto\x12\rudc.router.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17udc/events/v1/job.proto\"\xe0\x01\n\x0b\x43\x65rtificate\x12\x0e\n\x06number\x18\x01 \x01(\t\x12.\n\nvalid_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08versions\x18\x04 \x03(\t\x12\x0e\n\x06holder\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12.\n\nchecked_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf3\x01\n\x13\x44\x65viceVersionRecord\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_digest\x18\x03 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x16\n\x0emedical_device\x18\x05 \x01(\x08\x12\x11\n\tsuspended\x18\x06 \x01(\x08\x12\x19\n\x11suspension_reason\x18\x07 \x01(\t\x12/\n\x0b\x63\x65rtificate\x18\x08 \x01(\x0b\x32\x1a.udc.router.v1.Certificate\x12\x15\n\rgolden_digest\x18\t \x01(\t\"\xa6\x01\n\x10\x41ttachmentRecord\x12\x12\n\nattachment\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12!\n\x04mode\x18\x05 \x01(\x0e\x32\x13.udc.events.v1.Mode\x12\x11\n\tsuspended\x18\x06 \x01(\x08\x12\x15\n\rorganisations\x18\x07 \x03(\t\"\\\n\rArchiveRecord\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\x12\x14\n\x0c\x64icomweb_url\x18\x02 \x01(\t\x12\x13\n\x0b\x63redentials\x18\x03 \x01(\t\x12\x0f\n\x07profile\x18\x04 \x01(\t\"\xd2\x01\n\x0eRegistryRecord\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12<\n\x0e\x64\x65vice_version\x18\x02 \x01(\x0b\x32\".udc.router.v1.DeviceVersionRecordH\x00\x12\x35\n\nattachment\x18\x03 \x01(\x0b\x32\x1f.udc.router.v1.AttachmentRecordH\x00\x12/\n\x07\x61rchive\x18\x04 \x01(\x0b\x32\x1c.udc.router.v1.ArchiveRecordH\x00\x42\x08\n\x06record\"\x89\x01\n\tPoolSlots\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\r\n\x05slots\x18\x03 \x01(\r\x12\x15\n\rarchives_away\x18\x04 \x03(\t\x12\x37\n\rnot_activated\x18\x05 \x03(\x0b\x32 .udc.router.v1.DeviceVersionName\"4\n\x11\x44\x65viceVersionName\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,13 +36,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CERTIFICATE']._serialized_start=106
   _globals['_CERTIFICATE']._serialized_end=330
   _globals['_DEVICEVERSIONRECORD']._serialized_start=333
-  _globals['_DEVICEVERSIONRECORD']._serialized_end=553
-  _globals['_ATTACHMENTRECORD']._serialized_start=556
-  _globals['_ATTACHMENTRECORD']._serialized_end=722
-  _globals['_ARCHIVERECORD']._serialized_start=724
-  _globals['_ARCHIVERECORD']._serialized_end=816
-  _globals['_REGISTRYRECORD']._serialized_start=819
-  _globals['_REGISTRYRECORD']._serialized_end=1029
-  _globals['_POOLSLOTS']._serialized_start=1031
-  _globals['_POOLSLOTS']._serialized_end=1088
+  _globals['_DEVICEVERSIONRECORD']._serialized_end=576
+  _globals['_ATTACHMENTRECORD']._serialized_start=579
+  _globals['_ATTACHMENTRECORD']._serialized_end=745
+  _globals['_ARCHIVERECORD']._serialized_start=747
+  _globals['_ARCHIVERECORD']._serialized_end=839
+  _globals['_REGISTRYRECORD']._serialized_start=842
+  _globals['_REGISTRYRECORD']._serialized_end=1052
+  _globals['_POOLSLOTS']._serialized_start=1055
+  _globals['_POOLSLOTS']._serialized_end=1192
+  _globals['_DEVICEVERSIONNAME']._serialized_start=1194
+  _globals['_DEVICEVERSIONNAME']._serialized_end=1246
 # @@protoc_insertion_point(module_scope)

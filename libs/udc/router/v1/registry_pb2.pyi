@@ -29,7 +29,7 @@ class Certificate(_message.Message):
     def __init__(self, number: _Optional[str] = ..., valid_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[str]] = ..., holder: _Optional[str] = ..., source: _Optional[str] = ..., checked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class DeviceVersionRecord(_message.Message):
-    __slots__ = ("device", "version", "manifest_digest", "model_digest", "medical_device", "suspended", "suspension_reason", "certificate")
+    __slots__ = ("device", "version", "manifest_digest", "model_digest", "medical_device", "suspended", "suspension_reason", "certificate", "golden_digest")
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class DeviceVersionRecord(_message.Message):
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     SUSPENSION_REASON_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    GOLDEN_DIGEST_FIELD_NUMBER: _ClassVar[int]
     device: str
     version: str
     manifest_digest: str
@@ -46,7 +47,8 @@ class DeviceVersionRecord(_message.Message):
     suspended: bool
     suspension_reason: str
     certificate: Certificate
-    def __init__(self, device: _Optional[str] = ..., version: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., model_digest: _Optional[str] = ..., medical_device: _Optional[bool] = ..., suspended: _Optional[bool] = ..., suspension_reason: _Optional[str] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ...) -> None: ...
+    golden_digest: str
+    def __init__(self, device: _Optional[str] = ..., version: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., model_digest: _Optional[str] = ..., medical_device: _Optional[bool] = ..., suspended: _Optional[bool] = ..., suspension_reason: _Optional[str] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ..., golden_digest: _Optional[str] = ...) -> None: ...
 
 class AttachmentRecord(_message.Message):
     __slots__ = ("attachment", "revision", "device", "version", "mode", "suspended", "organisations")
@@ -91,11 +93,23 @@ class RegistryRecord(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., device_version: _Optional[_Union[DeviceVersionRecord, _Mapping]] = ..., attachment: _Optional[_Union[AttachmentRecord, _Mapping]] = ..., archive: _Optional[_Union[ArchiveRecord, _Mapping]] = ...) -> None: ...
 
 class PoolSlots(_message.Message):
-    __slots__ = ("replica", "pool", "slots")
+    __slots__ = ("replica", "pool", "slots", "archives_away", "not_activated")
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVES_AWAY_FIELD_NUMBER: _ClassVar[int]
+    NOT_ACTIVATED_FIELD_NUMBER: _ClassVar[int]
     replica: str
     pool: str
     slots: int
-    def __init__(self, replica: _Optional[str] = ..., pool: _Optional[str] = ..., slots: _Optional[int] = ...) -> None: ...
+    archives_away: _containers.RepeatedScalarFieldContainer[str]
+    not_activated: _containers.RepeatedCompositeFieldContainer[DeviceVersionName]
+    def __init__(self, replica: _Optional[str] = ..., pool: _Optional[str] = ..., slots: _Optional[int] = ..., archives_away: _Optional[_Iterable[str]] = ..., not_activated: _Optional[_Iterable[_Union[DeviceVersionName, _Mapping]]] = ...) -> None: ...
+
+class DeviceVersionName(_message.Message):
+    __slots__ = ("device", "version")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    device: str
+    version: str
+    def __init__(self, device: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...

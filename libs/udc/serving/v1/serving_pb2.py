@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cudc/serving/v1/serving.proto\x12\x0eudc.serving.v1\"\x12\n\x10GetStatusRequest\"\\\n\x0bLoadedModel\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05ready\x18\x04 \x01(\x08\x12\x0e\n\x06\x63\x61nary\x18\x05 \x01(\t\"\x98\x01\n\x11GetStatusResponse\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\r\n\x05slots\x18\x03 \x01(\r\x12\x0c\n\x04\x62usy\x18\x04 \x01(\r\x12+\n\x06models\x18\x05 \x03(\x0b\x32\x1b.udc.serving.v1.LoadedModel\x12\x1a\n\x12processing_version\x18\x06 \x01(\t2b\n\x0eServingService\x12P\n\tGetStatus\x12 .udc.serving.v1.GetStatusRequest\x1a!.udc.serving.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cudc/serving/v1/serving.proto\x12\x0eudc.serving.v1\"\x12\n\x10GetStatusRequest\"\x7f\n\x0bLoadedModel\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05ready\x18\x04 \x01(\x08\x12\x0e\n\x06\x63\x61nary\x18\x05 \x01(\t\x12\x0e\n\x06golden\x18\x06 \x01(\t\x12\x11\n\tactivated\x18\x07 \x01(\x08\".\n\x0b\x41rchiveAway\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xe6\x01\n\x11GetStatusResponse\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\r\n\x05slots\x18\x03 \x01(\r\x12\x0c\n\x04\x62usy\x18\x04 \x01(\r\x12+\n\x06models\x18\x05 \x03(\x0b\x32\x1b.udc.serving.v1.LoadedModel\x12\x1a\n\x12processing_version\x18\x06 \x01(\t\x12\x18\n\x10processing_build\x18\x07 \x01(\t\x12\x32\n\rarchives_away\x18\x08 \x03(\x0b\x32\x1b.udc.serving.v1.ArchiveAway\"5\n\x12\x43heckDeviceRequest\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"J\n\x0bGoldenCheck\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x01(\t\x12\x0b\n\x03got\x18\x03 \x01(\t\x12\x0e\n\x06passed\x18\x04 \x01(\x08\"q\n\x13\x43heckDeviceResponse\x12\x0c\n\x04\x63\x61se\x18\x01 \x01(\t\x12\x0f\n\x07picture\x18\x02 \x01(\t\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12+\n\x06\x63hecks\x18\x04 \x03(\x0b\x32\x1b.udc.serving.v1.GoldenCheck\"4\n\x11LoadDeviceRequest\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"@\n\x12LoadDeviceResponse\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.udc.serving.v1.LoadedModel\"6\n\x13UnloadDeviceRequest\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x16\n\x14UnloadDeviceResponse2\xec\x02\n\x0eServingService\x12P\n\tGetStatus\x12 .udc.serving.v1.GetStatusRequest\x1a!.udc.serving.v1.GetStatusResponse\x12X\n\x0b\x43heckDevice\x12\".udc.serving.v1.CheckDeviceRequest\x1a#.udc.serving.v1.CheckDeviceResponse0\x01\x12S\n\nLoadDevice\x12!.udc.serving.v1.LoadDeviceRequest\x1a\".udc.serving.v1.LoadDeviceResponse\x12Y\n\x0cUnloadDevice\x12#.udc.serving.v1.UnloadDeviceRequest\x1a$.udc.serving.v1.UnloadDeviceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=48
   _globals['_GETSTATUSREQUEST']._serialized_end=66
   _globals['_LOADEDMODEL']._serialized_start=68
-  _globals['_LOADEDMODEL']._serialized_end=160
-  _globals['_GETSTATUSRESPONSE']._serialized_start=163
-  _globals['_GETSTATUSRESPONSE']._serialized_end=315
-  _globals['_SERVINGSERVICE']._serialized_start=317
-  _globals['_SERVINGSERVICE']._serialized_end=415
+  _globals['_LOADEDMODEL']._serialized_end=195
+  _globals['_ARCHIVEAWAY']._serialized_start=197
+  _globals['_ARCHIVEAWAY']._serialized_end=243
+  _globals['_GETSTATUSRESPONSE']._serialized_start=246
+  _globals['_GETSTATUSRESPONSE']._serialized_end=476
+  _globals['_CHECKDEVICEREQUEST']._serialized_start=478
+  _globals['_CHECKDEVICEREQUEST']._serialized_end=531
+  _globals['_GOLDENCHECK']._serialized_start=533
+  _globals['_GOLDENCHECK']._serialized_end=607
+  _globals['_CHECKDEVICERESPONSE']._serialized_start=609
+  _globals['_CHECKDEVICERESPONSE']._serialized_end=722
+  _globals['_LOADDEVICEREQUEST']._serialized_start=724
+  _globals['_LOADDEVICEREQUEST']._serialized_end=776
+  _globals['_LOADDEVICERESPONSE']._serialized_start=778
+  _globals['_LOADDEVICERESPONSE']._serialized_end=842
+  _globals['_UNLOADDEVICEREQUEST']._serialized_start=844
+  _globals['_UNLOADDEVICEREQUEST']._serialized_end=898
+  _globals['_UNLOADDEVICERESPONSE']._serialized_start=900
+  _globals['_UNLOADDEVICERESPONSE']._serialized_end=922
+  _globals['_SERVINGSERVICE']._serialized_start=925
+  _globals['_SERVINGSERVICE']._serialized_end=1289
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,21 @@ class ServingServiceStub:
                 request_serializer=udc_dot_serving_dot_v1_dot_serving__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=udc_dot_serving_dot_v1_dot_serving__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.CheckDevice = channel.unary_stream(
+                '/udc.serving.v1.ServingService/CheckDevice',
+                request_serializer=udc_dot_serving_dot_v1_dot_serving__pb2.CheckDeviceRequest.SerializeToString,
+                response_deserializer=udc_dot_serving_dot_v1_dot_serving__pb2.CheckDeviceResponse.FromString,
+                _registered_method=True)
+        self.LoadDevice = channel.unary_unary(
+                '/udc.serving.v1.ServingService/LoadDevice',
+                request_serializer=udc_dot_serving_dot_v1_dot_serving__pb2.LoadDeviceRequest.SerializeToString,
+                response_deserializer=udc_dot_serving_dot_v1_dot_serving__pb2.LoadDeviceResponse.FromString,
+                _registered_method=True)
+        self.UnloadDevice = channel.unary_unary(
+                '/udc.serving.v1.ServingService/UnloadDevice',
+                request_serializer=udc_dot_serving_dot_v1_dot_serving__pb2.UnloadDeviceRequest.SerializeToString,
+                response_deserializer=udc_dot_serving_dot_v1_dot_serving__pb2.UnloadDeviceResponse.FromString,
+                _registered_method=True)
 
 
 class ServingServiceServicer:
@@ -52,6 +67,27 @@ class ServingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckDevice(self, request, context):
+        """Runs the golden cases of a registered version here and now, and activates it or not by what they give.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoadDevice(self, request, context):
+        """Loads and proves the model of a registered version, as its first job would.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadDevice(self, request, context):
+        """Takes the model out of memory; the next job loads it again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ServingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +95,21 @@ def add_ServingServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=udc_dot_serving_dot_v1_dot_serving__pb2.GetStatusRequest.FromString,
                     response_serializer=udc_dot_serving_dot_v1_dot_serving__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'CheckDevice': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckDevice,
+                    request_deserializer=udc_dot_serving_dot_v1_dot_serving__pb2.CheckDeviceRequest.FromString,
+                    response_serializer=udc_dot_serving_dot_v1_dot_serving__pb2.CheckDeviceResponse.SerializeToString,
+            ),
+            'LoadDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadDevice,
+                    request_deserializer=udc_dot_serving_dot_v1_dot_serving__pb2.LoadDeviceRequest.FromString,
+                    response_serializer=udc_dot_serving_dot_v1_dot_serving__pb2.LoadDeviceResponse.SerializeToString,
+            ),
+            'UnloadDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadDevice,
+                    request_deserializer=udc_dot_serving_dot_v1_dot_serving__pb2.UnloadDeviceRequest.FromString,
+                    response_serializer=udc_dot_serving_dot_v1_dot_serving__pb2.UnloadDeviceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +140,87 @@ class ServingService:
             '/udc.serving.v1.ServingService/GetStatus',
             udc_dot_serving_dot_v1_dot_serving__pb2.GetStatusRequest.SerializeToString,
             udc_dot_serving_dot_v1_dot_serving__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/udc.serving.v1.ServingService/CheckDevice',
+            udc_dot_serving_dot_v1_dot_serving__pb2.CheckDeviceRequest.SerializeToString,
+            udc_dot_serving_dot_v1_dot_serving__pb2.CheckDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/udc.serving.v1.ServingService/LoadDevice',
+            udc_dot_serving_dot_v1_dot_serving__pb2.LoadDeviceRequest.SerializeToString,
+            udc_dot_serving_dot_v1_dot_serving__pb2.LoadDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/udc.serving.v1.ServingService/UnloadDevice',
+            udc_dot_serving_dot_v1_dot_serving__pb2.UnloadDeviceRequest.SerializeToString,
+            udc_dot_serving_dot_v1_dot_serving__pb2.UnloadDeviceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -123,6 +123,20 @@ def test_one_finding_for_the_whole_mask_or_one_for_each_region() -> None:
     assert [segment.label[-2:] for segment in each.segments] == [" 1", " 2"]
 
 
+def test_more_regions_than_the_manifest_allows_leave_the_largest_and_a_flag() -> None:
+    device = changed(head_device(), per="component")
+    device = device.model_copy(update={"limits": device.limits.model_copy(update={"components": 1})})
+
+    both = read(device, 0.9, with_blocks(SMALL, LARGE))
+
+    assert [finding.measurements[0].value for finding in both.findings] == pytest.approx([3.0])
+    assert len(both.segments) == 1
+    (flag,) = both.quality_flags
+    assert flag.code == "REGIONS_LEFT_OUT"
+    assert "Выделено областей: 2; показаны наибольшие 1" in flag.message
+    assert read(device, 0.9, with_blocks(LARGE)).quality_flags == ()
+
+
 def test_voxels_that_share_a_corner_are_one_region() -> None:
     touching = (slice(10, 13), slice(20, 24), slice(25, 30))
     device = changed(head_device(), per="component")
