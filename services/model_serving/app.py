@@ -32,7 +32,7 @@ from udckit.events_api import EventsApi
 from udckit.objects import opened_objects
 from udckit.presence import Presence, presenting
 from udckit.relay import Producer, relaying
-from udckit.replica import Replica, replicating
+from udckit.replica import Replica, StaleReplicaError, replicating
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
 
@@ -154,9 +154,11 @@ async def _tell_readiness(
     consumer: Consumer,
     presence: Presence,
 ) -> None:
-    """Say again and again what stands against work here; slots are offered only while nothing does."""
+    """Say again and again what stands against work here; slots are offered only while nothing does.
+
+    What is away is told to the router too: an attempt that it holds up has not failed.
+    """
     key = f"{settings.pool}.{settings.replica.replace('.', '-')}"
-    slots = registry_pb2.PoolSlots(replica=settings.replica, pool=settings.pool, slots=settings.slots)
     while True:
         against = {
             "nats": "" if bus.healthy() else "NATS is away, or refuses a subject",
@@ -171,8 +173,17 @@ async def _tell_readiness(
             else:
                 readiness.clear(condition)
         # A breaker is left out: its probe is a job, so somebody must still send one.
-        if any(against[condition] for condition in ("nats", "registry", "triton", "consumer")):
-            await presence.withdraw(key)
-        else:
+        takes_work = not any(against[condition] for condition in ("nats", "registry", "triton", "consumer"))
+        # Each start waits for the registry: a job that kills its worker again and again must not look held up by that.
+        held_up = [against["triton"], against["consumer"], against["breaker"].replace(StaleReplicaError.reason, "")]
+        slots = registry_pb2.PoolSlots(
+            replica=settings.replica,
+            pool=settings.pool,
+            slots=settings.slots if takes_work else 0,
+            waiting_for=", ".join(filter(None, held_up)),
+        )
+        if takes_work or slots.waiting_for:
             await presence.publish(key, slots.SerializeToString(deterministic=True))
+        else:
+            await presence.withdraw(key)
         await asyncio.sleep(_LOOK_S)

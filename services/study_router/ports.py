@@ -427,6 +427,9 @@ class Pools(Protocol):
     async def slots(self) -> Mapping[str, int]:
         """Return the slots of each pool; a pool that is not heard of has none."""
 
+    async def held_up(self) -> Collection[str] | None:
+        """Return the pools of which a replica says that it waits for something away; None while none can be heard."""
+
 
 BeginTrace = Callable[[str], str]
 """Begins a trace, linked to the one given if any, and returns its W3C context; empty where nothing is recorded."""

@@ -91,11 +91,13 @@ class RegistryRecord(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., device_version: _Optional[_Union[DeviceVersionRecord, _Mapping]] = ..., attachment: _Optional[_Union[AttachmentRecord, _Mapping]] = ..., archive: _Optional[_Union[ArchiveRecord, _Mapping]] = ...) -> None: ...
 
 class PoolSlots(_message.Message):
-    __slots__ = ("replica", "pool", "slots")
+    __slots__ = ("replica", "pool", "slots", "waiting_for")
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
     replica: str
     pool: str
     slots: int
-    def __init__(self, replica: _Optional[str] = ..., pool: _Optional[str] = ..., slots: _Optional[int] = ...) -> None: ...
+    waiting_for: str
+    def __init__(self, replica: _Optional[str] = ..., pool: _Optional[str] = ..., slots: _Optional[int] = ..., waiting_for: _Optional[str] = ...) -> None: ...
