@@ -16,6 +16,9 @@ from udckit.bus import Bus
 log: Final = structlog.get_logger()
 
 _PAUSE_S: Final = 0.2
+_FORGOTTEN_S: Final = 10.0
+"""When the server forgets a watch that ended. The client's five minutes let watches that are made anew every two
+seconds, because their writer is away, add up to more than the 1000 consumers that a server allows by default."""
 
 
 class Receiver(Protocol):
@@ -53,7 +56,7 @@ async def watch_for_ever(bus: Bus, bucket: str, receiver: Receiver, *, silence_s
         while True:
             try:
                 if bus.nc.is_connected:
-                    current = await (await bus.js.key_value(bucket)).watchall()
+                    current = await (await bus.js.key_value(bucket)).watchall(inactive_threshold=_FORGOTTEN_S)
                     await _tell(current, receiver, silence_s)
                     await end()
             except (TimeoutError, nats.errors.Error) as error:

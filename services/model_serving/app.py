@@ -45,7 +45,7 @@ from udckit.events_api import EventsApi
 from udckit.objects import opened_objects
 from udckit.presence import Presence, presenting
 from udckit.relay import Producer, relaying
-from udckit.replica import Replica, replicating
+from udckit.replica import Replica, StaleReplicaError, replicating
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
 from udckit.tasks import kept_running
@@ -197,7 +197,10 @@ async def _tell_readiness(
     consumer: Consumer,
     presence: Presence,
 ) -> None:
-    """Say again and again what stands against work here; slots are offered only while nothing does."""
+    """Say again and again what stands against work here; slots are offered only while nothing does.
+
+    What is away is told to the router too: an attempt that it holds up has not failed.
+    """
     key = f"{settings.pool}.{settings.replica.replace('.', '-')}"
     while True:
         against = {
@@ -214,20 +217,24 @@ async def _tell_readiness(
             else:
                 readiness.clear(condition)
         # A breaker is left out: its probe is a job, so somebody must still send one.
-        if any(against[condition] for condition in ("nats", "registry", "triton", "consumer")):
-            await presence.withdraw(key)
-        else:
-            offer = _offer(settings, models.statuses(), archives.away)
+        takes_work = not any(against[condition] for condition in ("nats", "registry", "triton", "consumer"))
+        # Each start waits for the registry: a job that kills its worker again and again must not look held up by that.
+        held_up = [against["triton"], against["consumer"], against["breaker"].replace(StaleReplicaError.reason, "")]
+        offer = _offer(settings, models.statuses(), archives.away)
+        offer.slots = settings.slots if takes_work else 0
+        offer.waiting_for = ", ".join(filter(None, held_up))
+        if takes_work or offer.waiting_for:
             await presence.publish(key, offer.SerializeToString(deterministic=True))
+        else:
+            await presence.withdraw(key)
         await asyncio.sleep(_LOOK_S)
 
 
 def _offer(settings: Settings, models: Sequence[ModelStatus], archives_away: Iterable[str]) -> registry_pb2.PoolSlots:
-    """Return what this replica tells the router: how much it can take, and what not."""
+    """Return what this replica cannot run now, for the router to know."""
     return registry_pb2.PoolSlots(
         replica=settings.replica,
         pool=settings.pool,
-        slots=settings.slots,
         archives_away=sorted(archives_away),
         not_activated=[
             registry_pb2.DeviceVersionName(device=model.device, version=model.version)

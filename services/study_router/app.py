@@ -119,12 +119,13 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
             await stack.enter_async_context(consuming(bus, database, subscription))
             for subscription in _reports(parts).subscriptions()
         ]
-        dispatching = _dispatching(parts, RosterPools(roster))
+        pools = RosterPools(roster, can_hear=bus.healthy)
+        dispatching = _dispatching(parts, pools)
         evaluation = _evaluation(parts)
         for ring in (dispatching.bell.ring, evaluation.bell.ring):
             stack.callback(database.listen(ring))
         stack.callback(roster.listen(dispatching.bell.ring))
-        for role, run in _roles(parts, publisher, dispatching, evaluation):
+        for role, run in _roles(parts, publisher, dispatching, evaluation, pools):
             await stack.enter_async_context(holding(database, role, run, lease_s=settings.lease_s))
         await stack.enter_async_context(_telling(readiness, bus, relay, consumers))
         yield
@@ -298,7 +299,11 @@ def _evaluation(parts: Parts) -> Evaluation:
 
 
 def _roles(
-    parts: Parts, publisher: RegistryPublisher, dispatching: Dispatching, evaluation: Evaluation
+    parts: Parts,
+    publisher: RegistryPublisher,
+    dispatching: Dispatching,
+    evaluation: Evaluation,
+    pools: RosterPools,
 ) -> Sequence[tuple[str, Callable[[Lease], Awaitable[None]]]]:
     settings = parts.settings
     intake = Intake(
@@ -334,6 +339,7 @@ def _roles(
         store=parts.store,
         sweep=SweepDeadlines(
             store=parts.store,
+            pools=pools,
             clock=parts.clock,
             max_attempts=settings.max_attempts,
             back_off_s=settings.attempt_back_off_s,

@@ -472,6 +472,9 @@ class Pools(Protocol):
     async def offers(self) -> Mapping[str, PoolOffer]:
         """Return what each pool can take; one that is not heard of is not there."""
 
+    async def held_up(self) -> Collection[str] | None:
+        """Return the pools of which a replica says that it waits for something away; None while none can be heard."""
+
 
 BeginTrace = Callable[[str], str]
 """Begins a trace, linked to the one given if any, and returns its W3C context; empty where nothing is recorded."""

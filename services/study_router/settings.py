@@ -99,8 +99,8 @@ class Settings(ServiceSettings):
     """When waiting batch work counts as routine."""
     job_deadline_s: PositiveFloat = 86400.0
     """From the making of a job to the end of all waiting."""
-    archiving_deadline_s: PositiveFloat = 3600.0
-    """How long archiving may take once it has begun."""
+    archiving_deadline_s: PositiveFloat = 14400.0
+    """How long archiving may take once it has begun; longer than the outages that are to cost nothing but time."""
     backfill_poll_s: PositiveFloat = 1.0
     """Pause between looks for older studies that attachments are to look at."""
     backfill_backlog: int = Field(default=64, ge=1)

@@ -49,6 +49,7 @@ inputs:
       fill: -1024
 model: {{backend: triton, name: {model}, version: 1}}
 outputs:
+  - {{name: MASK, datatype: UINT8, shape: like-input, input: ct, kind: labels}}
   - {{name: PROBABILITY, datatype: FP32, shape: [1], kind: scores}}
 findings:
   - id: hyperdensity
@@ -58,7 +59,8 @@ findings:
     site: {{value: "12738006", scheme: SCT, meaning: "Brain"}}
     probability: {{output: PROBABILITY, index: 0}}
     presence: {{threshold: 0.5}}
-    per: study
+    mask: {{output: MASK, label: 1}}
+    per: mask
     measurements: []
 limits: {{timeout_s: {timeout_s}}}
 resources: {{pool: cpu, memory_mb: 256}}
@@ -69,7 +71,10 @@ name: "{model}"
 backend: "python"
 max_batch_size: 0
 input [ {{ name: "VOLUME", data_type: TYPE_FP32, dims: [ -1, -1, -1 ] }} ]
-output [ {{ name: "PROBABILITY", data_type: TYPE_FP32, dims: [ 1 ] }} ]
+output [
+  {{ name: "MASK", data_type: TYPE_UINT8, dims: [ -1, -1, -1 ] }},
+  {{ name: "PROBABILITY", data_type: TYPE_FP32, dims: [ 1 ] }}
+]
 instance_group [ {{ kind: KIND_CPU, count: 1 }} ]
 version_policy: {{ specific: {{ versions: [ 1 ] }} }}
 """
@@ -87,13 +92,23 @@ def probability_of(volume):
         return 0.5
 {behaviour}
 
+def mask_of(volume, probability):
+    # A block in the middle whose length depends on the probability: another answer looks different too.
+    mask = np.zeros(volume.shape, np.uint8)
+    z, y, x = (size // 2 for size in volume.shape)
+    mask[z - 2 : z + 3, y : y + 8, x : x + 4 + round(100 * probability) % 24] = 1
+    return mask
+
+
 class TritonPythonModel:
     def execute(self, requests):
         responses = []
         for request in requests:
             volume = pb_utils.get_input_tensor_by_name(request, "VOLUME").as_numpy()
-            probability = np.array([probability_of(volume)], np.float32)
-            responses.append(pb_utils.InferenceResponse([pb_utils.Tensor("PROBABILITY", probability)]))
+            probability = probability_of(volume)
+            answers = {{"MASK": mask_of(volume, probability), "PROBABILITY": np.array([probability], np.float32)}}
+            tensors = [pb_utils.Tensor(name, answer) for name, answer in answers.items()]
+            responses.append(pb_utils.InferenceResponse(tensors))
         return responses
 """
 
@@ -127,6 +142,24 @@ class Device:
             _MANIFEST.format(name=self.name, version=VERSION, model=self.model, timeout_s=self.timeout_s)
         )
         return manifest
+
+
+def fickle(name: str, answers: Path) -> Device:
+    """Make a device that finds something in every patient, and something else each time it is asked.
+
+    Args:
+        name: Its id.
+        answers: File in which it notes each probability that it answers for a patient.
+    """
+    return Device(
+        name=name,
+        behaviour=f"""
+        probability = 0.5 + random.SystemRandom().random() / 2
+        with open({str(answers)!r}, "a") as file:
+            print(probability, file=file)
+        return probability
+        """,
+    )
 
 
 def attach(region: Region, name: str, manifest: Path, *, deadline_s: int = 390) -> None:

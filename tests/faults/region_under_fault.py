@@ -11,14 +11,14 @@ from google.protobuf.message import Message
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from e2e.watching import Watcher
+from faults.regions import provisioner
 from region.service import ServiceProcess
 from region.stack import Region
 from region.story import current, is_settled
 from udc.events.v1 import job_pb2, result_pb2
 from udc.router.v1 import studies_pb2
 from udckit import subjects
-from udckit.bus import BusSettings, connected
-from udckit.security.ca import files_in
+from udckit.bus import connected
 from udckit.security.identity import Service
 from udcphantom import LEFT_BLEED, Identity, Study, evenly, head, render_ct, scan
 
@@ -43,11 +43,13 @@ class RegionUnderFault:
         region: What is broken.
         folder: Where studies are drawn.
         attachments: How many outcomes a study has.
+        device: Its result is what every study must have.
     """
 
     region: Region
     folder: Path
     attachments: int = ATTACHMENTS
+    device: str = DEVICE
 
     @property
     def watcher(self) -> Watcher:
@@ -58,6 +60,7 @@ class RegionUnderFault:
             Service.STUDY_ROUTER: self.region.router,
             Service.MODEL_SERVING: self.region.serving,
             Service.RESULT_ARCHIVER: self.region.archiver,
+            Service.SURVEILLANCE_REPORTER: self.region.reporter,
         }[service]
 
     async def send(self, seed: int, *, description: str = "") -> str:
@@ -73,13 +76,14 @@ class RegionUnderFault:
         """Say what is lost or doubled among settled studies; an empty list is what a test wants."""
         found = await self.settled(uids)
         archived = await self.archived_events()
+        accepted = await self.events(subjects.RESULT_ACCEPTED, result_pb2.ResultAccepted)
         complaints: list[str] = []
         for uid in uids:
             study = found[uid]
             by_device = Counter(outcome.device for outcome in current(study))
             if any(count != 1 for count in by_device.values()):
                 complaints.append(f"{uid}: outcomes {dict(by_device)}")
-            outcome = next(item for item in current(study) if item.device == DEVICE)
+            outcome = next(item for item in current(study) if item.device == self.device)
             if outcome.outcome != job_pb2.OUTCOME_ARCHIVED:
                 complaints.append(f"{uid}: {job_pb2.Outcome.Name(outcome.outcome)} {outcome.detail}")
                 continue
@@ -93,6 +97,9 @@ class RegionUnderFault:
             jobs = await self.watcher.jobs(study)
             if len(jobs) != 1:
                 complaints.append(f"{uid}: {len(jobs)} jobs")
+            digests = {event.result_digest for event in accepted if event.job == outcome.job}
+            if digests != {event.result_digest for event in told} or len(digests) != 1:
+                complaints.append(f"{uid}: accepted {sorted(digests)} and stored another result")
         return complaints
 
     async def archived_events(self) -> list[result_pb2.ResultArchived]:
@@ -101,10 +108,8 @@ class RegionUnderFault:
 
     async def events(self, subject: str, fact: type[Fact]) -> list[Fact]:
         """Read every event of ``subject`` in the stream, each message once."""
-        tls = files_in(self.region.security, Service.PROVISIONER).client_context()
-        settings = BusSettings(servers=[self.region.nats_url], name=str(Service.PROVISIONER), tls=tls)
         events: dict[int, Fact] = {}
-        async with connected(settings) as bus:
+        async with connected(provisioner(self.region)) as bus:
             pulling = await bus.js.pull_subscribe(
                 subject,
                 stream=subjects.STREAM_EVENTS,

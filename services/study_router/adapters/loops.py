@@ -16,7 +16,7 @@ from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
 from study_router.usecases.intake import FollowFeed, IndexSeries
 from study_router.usecases.sweeping import SweepArchive
-from study_router.usecases.watching import SweepDeadlines
+from study_router.usecases.watching import Outages, SweepDeadlines
 from udckit.clock import Clock
 from udckit.errors import Kind, ServiceError
 from udckit.roles import Lease, LostLeaseError
@@ -265,7 +265,7 @@ class Watchdog:
 
     async def run(self, lease: Lease) -> None:
         """Sweep for as long as the lease is ours; never returns."""
-        sweep = replace(self.sweep, store=self.store.under(lease))
+        sweep = replace(self.sweep, store=self.store.under(lease), outages=Outages())
 
         async def step() -> bool:
             return await sweep() > 0

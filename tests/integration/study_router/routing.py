@@ -1,6 +1,6 @@
 """The router's use cases on a real database, with a clock that is set and an archive that is played."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,7 +39,7 @@ from study_router.usecases.reports import (
 )
 from study_router.usecases.sweeping import SweepArchive
 from study_router.usecases.viewing import RuleBook
-from study_router.usecases.watching import SweepDeadlines
+from study_router.usecases.watching import Outages, SweepDeadlines
 from udckit.database import Database
 from udckit.envelope import Event
 from udckit.plumbing_tables import OUTBOX
@@ -194,6 +194,7 @@ class Played:
     slot_count: int = 4
     archives_away: frozenset[str] = frozenset()
     not_activated: frozenset[tuple[str, str]] = frozenset()
+    held_up_pools: Collection[str] | None = ()
 
     async def connector(self, archive: Archive) -> PlayedArchive:
         return self.archives[archive.archive]
@@ -209,6 +210,9 @@ class Played:
         offer = PoolOffer(slots=self.slot_count, archives_away=self.archives_away, not_activated=self.not_activated)
         return {"cpu": offer}
 
+    async def held_up(self) -> Collection[str] | None:
+        return self.held_up_pools
+
 
 class Routing:
     """A router without its loops: every step is taken by the test."""
@@ -218,6 +222,7 @@ class Routing:
         self.store = SqlStore(database)
         self.clock = SetClock()
         self.played = Played()
+        self.outages = Outages()
         self.rules = RuleBook(CelCompiler())
         self.objects: dict[str, StackDescriptor] = {}
         self.contents: dict[str, bytes] = {}
@@ -300,6 +305,7 @@ class Routing:
         await self.register()
         for name in attachments or ("pilot",):
             await self.attach(name)
+        await self.sweep()
         self.clock.pass_by(1)
         return archive
 
@@ -431,7 +437,14 @@ class Routing:
         return await dispatch()
 
     async def sweep(self) -> None:
-        sweep = SweepDeadlines(store=self.store, clock=self.clock, max_attempts=3, back_off_s=(5.0, 30.0))
+        sweep = SweepDeadlines(
+            store=self.store,
+            pools=self.played,
+            clock=self.clock,
+            max_attempts=3,
+            back_off_s=(5.0, 30.0),
+            outages=self.outages,
+        )
         while await sweep():
             continue
 

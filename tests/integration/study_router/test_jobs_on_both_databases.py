@@ -157,6 +157,47 @@ async def test_a_worker_that_dies_three_times_ends_the_job(routing: Routing) -> 
     assert (ended.state, ended.attempt, ended.ending.reason) == (State.EXPIRED, 3, "ATTEMPTS_EXHAUSTED")
 
 
+@pytest.mark.parametrize(
+    ("held_up", "failures"),
+    [
+        pytest.param({"cpu"}, [0, 0, 0, 0, 0], id="its own pool"),
+        pytest.param(None, [0, 0, 0, 0, 0], id="nobody can be heard"),
+        pytest.param({"gpu"}, [1, 2, 3], id="another pool"),
+    ],
+)
+async def test_time_that_ran_out_while_something_was_away_is_no_failure(
+    routing: Routing, held_up: set[str] | None, failures: list[int]
+) -> None:
+    job = (await routing.only_job()).job
+    counted = []
+    for attempt in range(1, len(failures) + 1):
+        await routing.dispatch()
+        await routing.start(job, attempt=attempt)
+        routing.clock.pass_by(30)
+        routing.played.held_up_pools = held_up
+        await routing.sweep()
+        # It is back before the time runs out, too late to finish.
+        routing.clock.pass_by(60)
+        routing.played.held_up_pools = ()
+        await routing.sweep()
+        routing.clock.pass_by(11)
+        await routing.sweep()
+        counted.append((await routing.job(job)).failures)
+        routing.clock.pass_by(60)
+    assert counted == failures
+
+
+async def test_a_watchdog_that_has_just_begun_to_look_counts_no_failure(routing: Routing) -> None:
+    job = (await routing.only_job()).job
+    await routing.dispatch()
+    await routing.start(job)
+    routing.outages.look_away()
+    routing.clock.pass_by(101)
+    await routing.sweep()
+    lost = await routing.job(job)
+    assert (lost.state, lost.failures) == (State.PENDING, 0)
+
+
 async def test_a_dispatch_that_reaches_nobody_uses_up_no_attempt(routing: Routing) -> None:
     job = (await routing.only_job()).job
     for _ in range(5):

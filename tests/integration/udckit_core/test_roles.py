@@ -91,6 +91,17 @@ async def test_a_guarded_write_of_a_former_holder_is_refused(database: Database)
     assert await database.read(entries) == []
 
 
+async def test_without_the_guard_a_former_holder_still_writes(database: Database) -> None:
+    """The control: it is the guard that refuses, not the loss of the lease."""
+    actor = Actor()
+    async with holding(database, "feed", actor, lease_s=60):
+        await until(lambda: actor.acting)
+        await database.transact(stealing)
+        await database.transact(lambda connection: book_what_was_told(connection, "a"))
+
+    assert await database.read(entries) == ["a"]
+
+
 async def test_whoever_loses_the_lease_stops_acting(database: Database) -> None:
     actor = Actor()
     async with holding(database, "feed", actor, lease_s=LEASE_S):

@@ -123,9 +123,8 @@ ARCHIVED: Told = (Event.ARCHIVED, None, "")
 SUPERSEDED: Told = (Event.SUPERSEDE, None, "")
 
 
-def played(told: Sequence[Told]) -> Played:
-    """Tell everything in this order; what is not yet due is told again later, as the consumer does."""
-    job = NEW
+def played(told: Sequence[Told], *, job: Played = NEW) -> Played:
+    """Tell ``job`` everything in this order; what is not yet due is told again later, as the consumer does."""
     waiting = list(told)
     while waiting:
         later: list[Told] = []
@@ -156,6 +155,78 @@ def test_all_orders_with_everything_told_twice_end_in_one_state(told: tuple[Told
     for order in permutations(told):
         for doubled in (order, (*order, *order), tuple(item for item in order for _ in range(2))):
             assert played(doubled).position.state is end, order
+
+
+LOST: Told = (Event.ATTEMPT_LOST, 1, "")
+DISPATCHED_AGAIN: Told = (Event.DISPATCH, None, "")
+STARTED_AGAIN: Told = (Event.STARTED, 2, "")
+INFERRED_AGAIN: Told = (Event.INFERRED, 2, "again")
+BEGUN_AGAIN: Told = (Event.BEGIN_ARCHIVING, None, "again")
+SECOND_ATTEMPT = played((DISPATCHED, STARTED, LOST, DISPATCHED_AGAIN))
+"""A job whose first attempt was lost and whose second is under way."""
+
+
+@pytest.mark.parametrize(
+    ("second", "end", "accepted"),
+    [
+        ((STARTED_AGAIN, INFERRED_AGAIN), State.ACCEPTED, "again"),
+        ((STARTED_AGAIN, (Event.FAILED, 2, "")), State.FAILED, ""),
+        ((STARTED_AGAIN, (Event.INSUFFICIENT, 2, "")), State.INSUFFICIENT, ""),
+        ((INFERRED_AGAIN, BEGUN_AGAIN, ARCHIVED), State.ARCHIVED, "again"),
+        ((INFERRED_AGAIN, BEGUN_AGAIN, (Event.RESULT_FAILED, None, "")), State.FAILED, "again"),
+    ],
+)
+@pytest.mark.parametrize("first", [(STARTED, INFERRED), ((Event.FAILED, 1, ""), LOST), (INFERRED, LOST)], ids=str)
+def test_whatever_a_lost_attempt_still_says_between_reports_of_the_next_changes_nothing(
+    first: tuple[Told, ...], second: tuple[Told, ...], end: State, accepted: str
+) -> None:
+    for order in permutations((*first, *second)):
+        for doubled in (order, (*order, *order), tuple(item for item in order for _ in range(2))):
+            job = played(doubled, job=SECOND_ATTEMPT)
+            assert (job.position, job.accepted) == (Position(end, 2), accepted), order
+
+
+@pytest.mark.parametrize("command", [Event.CANCEL, Event.REFUSE, Event.EXPIRE])
+@pytest.mark.parametrize(
+    "told",
+    [
+        (STARTED, INFERRED),
+        (STARTED, (Event.FAILED, 1, "")),
+        (STARTED, (Event.INSUFFICIENT, 1, "")),
+        (STARTED, LOST),
+    ],
+    ids=str,
+)
+def test_a_job_that_was_stopped_first_stays_stopped_in_all_orders_of_reports(
+    told: tuple[Told, ...], command: Event
+) -> None:
+    stop: Told = (command, None, "")
+    stopped, _ = played((DISPATCHED,)).take(*stop)
+    for order in permutations((*told, *told, stop)):
+        assert played(order, job=stopped).position == stopped.position, order
+
+
+@pytest.mark.parametrize("command", [Event.CANCEL, Event.REFUSE])
+@pytest.mark.parametrize(
+    ("told", "too_late"),
+    [
+        ((STARTED, INFERRED), set()),
+        ((STARTED, INFERRED, BEGUN), {State.ARCHIVING}),
+        ((STARTED, INFERRED, BEGUN, ARCHIVED), {State.ARCHIVED}),
+        ((STARTED, (Event.FAILED, 1, "")), {State.FAILED}),
+    ],
+    ids=str,
+)
+def test_a_stop_among_reports_ends_the_job_once_and_that_is_what_stays(
+    told: tuple[Told, ...], too_late: set[State], command: Event
+) -> None:
+    """Which comes first decides, and nothing that comes again after it decides otherwise."""
+    stopped = State.CANCELED if command is Event.CANCEL else State.REFUSED
+    for order in permutations((*told, (command, None, ""))):
+        job = played(order, job=played((DISPATCHED,)))
+        assert job.position.state in {stopped, *too_late}, order
+        for again in permutations(order):
+            assert played(again, job=job) == job, (order, again)
 
 
 def test_an_archived_result_and_a_failed_delivery_in_any_order_are_archived() -> None:

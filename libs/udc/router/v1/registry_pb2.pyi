@@ -93,18 +93,20 @@ class RegistryRecord(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., device_version: _Optional[_Union[DeviceVersionRecord, _Mapping]] = ..., attachment: _Optional[_Union[AttachmentRecord, _Mapping]] = ..., archive: _Optional[_Union[ArchiveRecord, _Mapping]] = ...) -> None: ...
 
 class PoolSlots(_message.Message):
-    __slots__ = ("replica", "pool", "slots", "archives_away", "not_activated")
+    __slots__ = ("replica", "pool", "slots", "archives_away", "not_activated", "waiting_for")
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     ARCHIVES_AWAY_FIELD_NUMBER: _ClassVar[int]
     NOT_ACTIVATED_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
     replica: str
     pool: str
     slots: int
     archives_away: _containers.RepeatedScalarFieldContainer[str]
     not_activated: _containers.RepeatedCompositeFieldContainer[DeviceVersionName]
-    def __init__(self, replica: _Optional[str] = ..., pool: _Optional[str] = ..., slots: _Optional[int] = ..., archives_away: _Optional[_Iterable[str]] = ..., not_activated: _Optional[_Iterable[_Union[DeviceVersionName, _Mapping]]] = ...) -> None: ...
+    waiting_for: str
+    def __init__(self, replica: _Optional[str] = ..., pool: _Optional[str] = ..., slots: _Optional[int] = ..., archives_away: _Optional[_Iterable[str]] = ..., not_activated: _Optional[_Iterable[_Union[DeviceVersionName, _Mapping]]] = ..., waiting_for: _Optional[str] = ...) -> None: ...
 
 class DeviceVersionName(_message.Message):
     __slots__ = ("device", "version")

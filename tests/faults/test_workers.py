@@ -1,30 +1,30 @@
-"""What the platform needs is away, a worker is frozen, a device hangs or changes its mind: it costs time alone."""
+"""A worker is frozen or tells too late, a device hangs or changes its mind: it costs time alone."""
 
 import asyncio
 import contextlib
+import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from cli.connection import connected
 from e2e.watching import until_dead
-from faults.devices import Device, attach
+from faults.devices import Device, attach, fickle
+from faults.jobs import archived_digests, inferred_digests, is_running, jobs_of, until
 from faults.region_under_fault import DEVICE, RegionUnderFault
-from region.commands import ARCHIVE, udc
+from faults.regions import add_archive, running
 from region.models import DEVICES
 from region.service import ServiceProcess
-from region.stack import ARCHIVE_SECRET, ORGANISATION, POOL, REGION, Region, Times
-from udc.events.v1 import events_service_pb2, job_pb2
+from region.stack import POOL, REGION, Region
+from udc.events.v1 import job_pb2
 from udc.router.v1 import jobs_pb2
-from udckit import subjects
 from udckit.security.identity import Service
 from udckit.testing.process import ServerFailedError
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
-TIMES = Times(input_quiet_s=1.0, study_quiet_s=3.0)
 SLOW = "slow-device"
 SLOW_DEADLINE_S = 10
 FICKLE = "fickle-device"
@@ -50,65 +50,23 @@ def under_fault(tmp_path_factory: pytest.TempPathFactory, answers: Path) -> Iter
     """A region with a device that works, one that is slow, one that is fickle and one that hangs."""
     made = {
         Device(name=SLOW, behaviour="time.sleep(4.0)\nreturn 0.75"): SLOW_DEADLINE_S,
-        Device(
-            name=FICKLE,
-            behaviour=f"""
-            probability = random.SystemRandom().random()
-            with open({str(answers)!r}, "a") as file:
-                print(probability, file=file)
-            return probability
-            """,
-        ): 390,
+        fickle(FICKLE, answers): 390,
         Device(name=HUNG, behaviour="time.sleep(100_000.0)\nreturn 0.75", timeout_s=HUNG_TIMEOUT_S): 390,
     }
     with pytest.MonkeyPatch.context() as environment:
         for name, value in SETTINGS.items():
             environment.setenv(name, value)
-        region = Region(tmp_path_factory.mktemp("region"), times=TIMES, say=print)
-        asyncio.run(region.__aenter__())
-        try:
-            udc(region, "login")
-            udc(
-                region, "archive", "add", ARCHIVE,
-                "--dicomweb-url", region.orthanc.dicomweb_url,
-                "--orthanc-url", region.orthanc.rest_url,
-                "--organisation", ORGANISATION,
-                "--credentials", ARCHIVE_SECRET,
-            )  # fmt: skip
+        with running(tmp_path_factory.mktemp("region")) as region:
+            add_archive(region)
             attach(region, DEVICE, DEVICES / DEVICE / "manifest.yaml")
             for device, deadline_s in made.items():
                 attach(region, device.name, device.write(region.models, region.state), deadline_s=deadline_s)
             yield RegionUnderFault(region, tmp_path_factory.mktemp("studies"), attachments=1 + len(made))
-        finally:
-            asyncio.run(region.__aexit__())
 
 
 async def send(under_fault: RegionUnderFault, device: str, first_seed: int, count: int) -> list[str]:
     """Send studies for one device; return their Study Instance UIDs."""
     return [await under_fault.send(first_seed + number, description=device) for number in range(count)]
-
-
-async def jobs_of(under_fault: RegionUnderFault, uids: Sequence[str]) -> list[jobs_pb2.Job]:
-    """Return the jobs that studies have by now, with their histories."""
-    async with connected(under_fault.watcher.settings()) as services:
-        listed = (await services.jobs.ListJobs(jobs_pb2.ListJobsRequest(page_size=1000))).jobs
-        return [
-            (await services.jobs.GetJob(jobs_pb2.GetJobRequest(job=job.job))).job
-            for job in listed
-            if job.study_instance_uid in uids
-        ]
-
-
-async def until(under_fault: RegionUnderFault, uids: Sequence[str], enough: Callable[[jobs_pb2.Job], bool]) -> None:
-    """Wait until ``enough`` is true of a job of one of the studies; returns a moment after it is."""
-    async with asyncio.timeout(60.0), connected(under_fault.watcher.settings()) as services:
-        async for change in services.jobs.WatchJobs(jobs_pb2.WatchJobsRequest()):
-            if change.job.study_instance_uid in uids and enough(change.job):
-                return
-
-
-def is_running(job: jobs_pb2.Job) -> bool:
-    return job.state == jobs_pb2.JOB_STATE_RUNNING
 
 
 def has_stale_result(job: jobs_pb2.Job) -> bool:
@@ -118,33 +76,6 @@ def has_stale_result(job: jobs_pb2.Job) -> bool:
 def seconds(job: jobs_pb2.Job) -> float:
     """How long a job took from its making to its end."""
     return (job.ended_at.ToDatetime() - job.created_at.ToDatetime()).total_seconds()
-
-
-def used_up(job: jobs_pb2.Job) -> list[str]:
-    """What used up an attempt of a job."""
-    return [entry.detail for entry in job.history if entry.event in {"ATTEMPT_LOST", "FAILED", "EXPIRE"}]
-
-
-async def dead_letters(under_fault: RegionUnderFault) -> list[str]:
-    """Say what the services gave up on."""
-    request = events_service_pb2.ListDeadLettersRequest(page_size=1000)
-    async with connected(under_fault.watcher.settings()) as services:
-        return [
-            f"{service}: {letter.event_type} {letter.about} {letter.reason}"
-            for service, events in services.events().items()
-            for letter in (await events.ListDeadLetters(request)).dead_letters
-        ]
-
-
-async def archived_digests(under_fault: RegionUnderFault, job: str) -> list[str]:
-    """Return the digest of each ``result.archived`` of a job."""
-    return [event.result_digest for event in await under_fault.archived_events() if event.job == job]
-
-
-async def inferred_digests(under_fault: RegionUnderFault, job: str) -> list[str]:
-    """Return the digest of each ``job.inferred`` of a job."""
-    events = await under_fault.events(subjects.JOB_INFERRED, job_pb2.JobInferred)
-    return [event.result_digest for event in events if event.job == job]
 
 
 @contextlib.asynccontextmanager
@@ -165,36 +96,6 @@ async def second_worker(region: Region) -> AsyncIterator[ServiceProcess]:
         state, service=Service.MODEL_SERVING, security=region.security, variables=variables, replica="2"
     ) as worker:
         yield worker
-
-
-@pytest.mark.parametrize(
-    ("server", "away_s", "seed"),
-    [("orthanc", 20.0, 100), ("triton", 6.0, 200), ("nats", 6.0, 300)],
-)
-def test_an_outage_uses_up_no_attempt(under_fault: RegionUnderFault, server: str, away_s: float, seed: int) -> None:
-    region = under_fault.region
-    services = (region.router, region.serving, region.archiver, region.reporter)
-    pids = [service.pid for service in services]
-    away = {"orthanc": region.orthanc, "triton": region.triton, "nats": region.nats}[server]
-
-    async def story() -> tuple[int, list[str], list[jobs_pb2.Job], list[str]]:
-        uids = await send(under_fault, DEVICE, seed, 4)
-        await until(under_fault, uids, is_running)
-        away.kill()
-        await asyncio.sleep(away_s)
-        ended = sum(job.state == jobs_pb2.JOB_STATE_ENDED for job in await jobs_of(under_fault, uids))
-        await away.start()
-        complaints = await under_fault.faults(uids)
-        return ended, complaints, await jobs_of(under_fault, uids), await dead_letters(under_fault)
-
-    ended, complaints, jobs, letters = asyncio.run(story())
-    assert ended < len(jobs), "the outage held nothing up, so nothing is shown"
-    assert complaints == []
-    assert [used_up(job) for job in jobs] == [[]] * 4
-    if server != "orthanc":  # a job whose archive is away is given back, and its next turn has the next number
-        assert [job.attempt for job in jobs] == [1] * 4
-    assert letters == []
-    assert [service.pid for service in services] == pids
 
 
 def test_another_worker_takes_the_job_of_a_frozen_one(under_fault: RegionUnderFault) -> None:
@@ -226,23 +127,36 @@ def test_another_worker_takes_the_job_of_a_frozen_one(under_fault: RegionUnderFa
     assert [job.outcome for job in later] == [job_pb2.OUTCOME_ARCHIVED] * 2
 
 
-def test_a_report_of_a_lost_attempt_changes_nothing(under_fault: RegionUnderFault) -> None:
-    silenced = under_fault.region.serving
+async def hear_late_of_a_lost_attempt(
+    under_fault: RegionUnderFault, seed: int, heard: Callable[[jobs_pb2.Job], bool]
+) -> tuple[jobs_pb2.Job, jobs_pb2.Job]:
+    """Let a worker tell its result when another has finished the job; return the job before and after.
 
-    async def story() -> tuple[jobs_pb2.Job, list[str], list[str], jobs_pb2.Job]:
-        await silenced.stop()
-        # The start of the run is told, its result is committed and not told.
-        silenced.environment_changes["UDC_CRASH_AT"] = "relay.after_number:2"
+    Args:
+        under_fault: The region.
+        seed: Of the study.
+        heard: Whether the router has heard the late report.
+    """
+    silenced = under_fault.region.serving
+    await silenced.stop()
+    # The start of the run is told, its result is committed and not told.
+    silenced.environment_changes["UDC_CRASH_AT"] = "relay.after_number:2"
+    await silenced.start()
+    uids = await send(under_fault, SLOW, seed, 1)
+    await until_dead(silenced)
+    async with second_worker(under_fault.region):
+        await under_fault.settled(uids)
+        (before,) = await jobs_of(under_fault, uids)
+        silenced.environment_changes.clear()
         await silenced.start()
-        uids = await send(under_fault, SLOW, 500, 1)
-        await until_dead(silenced)
-        async with second_worker(under_fault.region):
-            await under_fault.settled(uids)
-            (before,) = await jobs_of(under_fault, uids)
-            silenced.environment_changes.clear()
-            await silenced.start()
-            await until(under_fault, uids, has_stale_result)
-        (after,) = await jobs_of(under_fault, uids)
+        await until(under_fault, uids, heard)
+    (after,) = await jobs_of(under_fault, uids)
+    return before, after
+
+
+def test_a_report_of_a_lost_attempt_changes_nothing(under_fault: RegionUnderFault) -> None:
+    async def story() -> tuple[jobs_pb2.Job, list[str], list[str], jobs_pb2.Job]:
+        before, after = await hear_late_of_a_lost_attempt(under_fault, 500, has_stale_result)
         inferred = await inferred_digests(under_fault, after.job)
         return before, inferred, await archived_digests(under_fault, after.job), after
 
@@ -256,6 +170,32 @@ def test_a_report_of_a_lost_attempt_changes_nothing(under_fault: RegionUnderFaul
     assert len(set(inferred)) == 2, "both attempts have the same result, so nothing is shown"
     assert (after.outcome, after.result_digest) == (before.outcome, before.result_digest)
     assert archived == [before.result_digest]
+
+
+def test_without_the_fence_a_report_of_a_lost_attempt_doubles_the_result(under_fault: RegionUnderFault) -> None:
+    """The control: the same story with a router that takes every report shows what the fence keeps out."""
+    router = under_fault.region.router
+
+    def is_archived_again(job: jobs_pb2.Job) -> bool:
+        return sum(entry.event == "ARCHIVED" for entry in job.history) > 1
+
+    async def story() -> tuple[jobs_pb2.Job, jobs_pb2.Job, list[str]]:
+        await router.stop()
+        router.module = "faults.without_fencing"
+        router.environment_changes["PYTHONPATH"] = os.pathsep.join(sys.path)
+        await router.start()
+        try:
+            before, after = await hear_late_of_a_lost_attempt(under_fault, 510, is_archived_again)
+        finally:
+            await router.stop()
+            router.module = "study_router"
+            await router.start()
+        return before, after, await archived_digests(under_fault, after.job)
+
+    before, after, archived = asyncio.run(story())
+    assert before.attempt == 2
+    assert after.result_digest != before.result_digest
+    assert archived == [before.result_digest, after.result_digest]
 
 
 @pytest.mark.parametrize(
