@@ -46,7 +46,11 @@ async def device(routing: Routing) -> DeviceVersion:
 
 async def certify(routing: Routing, certificate: Certificate, *, may_certify: bool = True) -> None:
     register = RegisterDevice(
-        store=routing.store, put=routing.put, compiler=routing.rules.compiler, clock=routing.clock
+        store=routing.store,
+        put=routing.put,
+        has=routing.has,
+        compiler=routing.rules.compiler,
+        clock=routing.clock,
     )
     await register(
         manifest_yaml=MANIFEST.read_bytes(),
