@@ -113,6 +113,13 @@ def explain(study: StudyName, *, json: Json = False) -> None:
         )
         for line in item.stacks:
             output.console.print(f"  {line}")
+    for number, stack in enumerate(answer.stacks, start=1):
+        use = f", excluded as {stack.excluded}" if stack.excluded else ""
+        output.table(
+            f"Stack {number} of {len(answer.stacks)} ({stack.modality or 'no modality'}{use})",
+            ["fact", "sent", "understood", "source"],
+            [[fact.name, fact.raw or "-", fact.value, fact.source] for fact in stack.facts],
+        )
 
 
 @app.command()

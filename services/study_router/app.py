@@ -14,6 +14,7 @@ from study_router.adapters.connectors import HttpConnectors, connecting
 from study_router.adapters.events import Reports, may_replay
 from study_router.adapters.grpc_reconciliation import ReconciliationApi
 from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, DeviceRegistryApi
+from study_router.adapters.grpc_senders import SenderProfilesApi
 from study_router.adapters.grpc_work import JobsApi, StudiesApi
 from study_router.adapters.loops import Backfilling, Bell, Dispatching, Evaluation, Intake, Watchdog
 from study_router.adapters.pools import RosterPools
@@ -28,8 +29,10 @@ from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
 from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
+from study_router.usecases.explaining import ExplainFacts
 from study_router.usecases.intake import FollowFeed, IndexSeries
 from study_router.usecases.planning import PlanStudy
+from study_router.usecases.profiling import PutSenderProfile, ReadSenderProfiles, RemoveSenderProfile
 from study_router.usecases.reading import CheckArchive, ExplainStudy, ReadJobs, ReadRegistry, ReadStudies
 from study_router.usecases.reconciling import CompareArchives, CompareOutcomes, ListArchived
 from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
@@ -49,6 +52,7 @@ from udc.router.v1 import (
     devices_pb2_grpc,
     jobs_pb2_grpc,
     reconciliation_pb2_grpc,
+    senders_pb2_grpc,
     studies_pb2_grpc,
 )
 from udckit import subjects
@@ -160,6 +164,14 @@ def _add_registry_servicers(server: aio.Server, parts: Parts, *, changed: Callab
         ),
         server,
     )
+    senders_pb2_grpc.add_SenderProfilesServiceServicer_to_server(
+        SenderProfilesApi(
+            put=PutSenderProfile(store=store, clock=clock),
+            remove=RemoveSenderProfile(store=store, clock=clock),
+            profiles=ReadSenderProfiles(store),
+        ),
+        server,
+    )
 
 
 def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
@@ -168,6 +180,7 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
         StudiesApi(
             studies=ReadStudies(store),
             explain=ExplainStudy(store, parts.rules),
+            facts=ExplainFacts(store),
             complete=CompleteStudy(store=store, clock=clock),
             release=ReleaseStudy(
                 store=store,

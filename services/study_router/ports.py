@@ -10,6 +10,7 @@ from study_router.domain.backfills import Backfill
 from study_router.domain.queue import Waiting
 from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Archive, Attachment, DeviceVersion
+from study_router.domain.sender_profiles import RegisteredProfile
 from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, Touched
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
 from udckit.errors import Fact
@@ -315,6 +316,25 @@ class Senders(Protocol):
         """Return the pauses of the latest studies of each of these senders."""
 
 
+class SenderProfiles(Protocol):
+    """What senders of images really send."""
+
+    def of_organisation(self, organisation: str) -> Sequence[RegisteredProfile]:
+        """Return the profiles that hold for studies of an organisation: its own and those of the region."""
+
+    def all(self, *, organisation: str = "") -> Sequence[RegisteredProfile]:
+        """Return the profiles in use; those of one organisation only, if it is named."""
+
+    def last_revision(self, organisation: str, profile: str) -> int:
+        """Return the highest revision a name ever had; 0 for none."""
+
+    def add(self, profile: RegisteredProfile, *, at: datetime) -> None:
+        """Put a revision in the place of the one before it, which stays readable."""
+
+    def remove(self, profile: RegisteredProfile, *, at: datetime) -> None:
+        """Take a profile out of use; its revisions stay readable."""
+
+
 class Transaction(Protocol):
     """One atomic change: what is stored and what is announced become true together."""
 
@@ -337,6 +357,10 @@ class Transaction(Protocol):
     @property
     def senders(self) -> Senders:
         """How long those who send images usually pause."""
+
+    @property
+    def profiles(self) -> SenderProfiles:
+        """What senders of images really send."""
 
     @property
     def backfills(self) -> Backfills:

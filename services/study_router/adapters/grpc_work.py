@@ -10,6 +10,7 @@ from study_router.adapters.wire import (
     backfill_to_proto,
     explanation_to_proto,
     job_to_proto,
+    known_to_proto,
     states_from_proto,
     study_to_proto,
 )
@@ -17,6 +18,7 @@ from study_router.usecases.archiving import BeginArchiving
 from study_router.usecases.backfilling import OrderBackfill, ReadBackfills
 from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
+from study_router.usecases.explaining import ExplainFacts
 from study_router.usecases.reading import ExplainStudy, ReadJobs, ReadStudies
 from study_router.usecases.releasing import ReleaseStudy
 from udc.router.v1 import jobs_pb2, jobs_pb2_grpc, studies_pb2, studies_pb2_grpc
@@ -32,6 +34,7 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
 
     studies: ReadStudies
     explain: ExplainStudy
+    facts: ExplainFacts
     complete: CompleteStudy
     release: ReleaseStudy
     order_backfill: OrderBackfill
@@ -51,9 +54,12 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
     async def ExplainStudy(
         self, request: studies_pb2.ExplainStudyRequest, context: Any
     ) -> studies_pb2.ExplainStudyResponse:
-        """Say for every attachment why."""
+        """Say for every attachment why, and what the study was understood to be."""
         explanations = await self.explain(request.study)
-        return studies_pb2.ExplainStudyResponse(explanations=map(explanation_to_proto, explanations))
+        known = await self.facts(request.study)
+        return studies_pb2.ExplainStudyResponse(
+            explanations=map(explanation_to_proto, explanations), stacks=map(known_to_proto, known.stacks)
+        )
 
     async def CompleteStudy(
         self, request: studies_pb2.CompleteStudyRequest, context: Any

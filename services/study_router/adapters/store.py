@@ -10,6 +10,7 @@ from study_router.adapters.announcing import announce
 from study_router.adapters.backfills_store import SqlBackfills
 from study_router.adapters.intake_store import SqlIntake
 from study_router.adapters.jobs_store import SqlJobs
+from study_router.adapters.profiles_store import SqlSenderProfiles
 from study_router.adapters.registry_store import SqlRegistry
 from study_router.adapters.senders_store import SqlSenders
 from study_router.adapters.studies_store import SqlStudies
@@ -34,6 +35,7 @@ class SqlTransaction:
         self.registry = SqlRegistry(connection)
         self.backfills = SqlBackfills(connection)
         self.senders = SqlSenders(connection)
+        self.profiles = SqlSenderProfiles(connection)
         self._connection = connection
 
     def announce(self, announcement: Announcement) -> None:

@@ -200,6 +200,19 @@ SENDER_PAUSES: Final = Table(
 )
 Index("sender_pauses_by_time", SENDER_PAUSES.c.archive, SENDER_PAUSES.c.station, SENDER_PAUSES.c.noted_at)
 
+SENDER_PROFILES: Final = Table(
+    "sender_profiles",
+    METADATA,
+    # What senders really send. A row is a revision and never changes, but for the time at which it went out of use.
+    Column("organisation", String, primary_key=True),
+    Column("profile", String, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("content", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("put_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+)
+
 SNAPSHOTS: Final = Table(
     "snapshots",
     METADATA,

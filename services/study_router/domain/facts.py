@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from study_router.domain.ages import Age, age_at_study, age_band
-from study_router.domain.instances import Header
+from study_router.domain.instances import Header, Told
 from study_router.domain.stacks import Stack
 from study_router.domain.studies import Study
 from study_router.domain.work import SubjectFacts
@@ -15,15 +15,6 @@ from udcmodel.ids import digest_of
 
 Value = str | int | float | bool | list[str]
 Facts = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One fact: as sent, as understood, and where it comes from."""
-
-    raw: str
-    value: str
-    source: str = "header"
 
 
 _BODY_PARTS: Final[Mapping[str, str]] = {
@@ -59,30 +50,37 @@ def kernel_class(kernel: str) -> str:
     return next((label for pattern, label in _KERNELS if pattern.search(name)), "") if name else ""
 
 
-def body_part(header: Header) -> Fact | None:
-    """Return Body Part Examined (0018,0015) in defined terms."""
-    return _fact(header.body_part, lambda text: _BODY_PARTS.get(text, text))
+def known_facts(header: Header) -> dict[str, Told]:
+    """Return the facts that may be told by somebody else than the header, each with what was sent and who says so.
+
+    An order goes before a sender profile, and that before the header; a fact that nobody knows is absent.
+    """
+    order, code = header.order_code or header.order_text, header.procedure_code
+    sent = {
+        "modality": (header.modality, header.modality.upper()),
+        "body_part": (header.body_part, _term(header.body_part, _BODY_PARTS)),
+        "view": (header.view_position, _term(header.view_position, _VIEWS)),
+        "laterality": (header.laterality, header.laterality.upper()),
+        "presentation_intent": (header.presentation_intent, header.presentation_intent),
+        "kernel_class": (header.kernel, kernel_class(header.kernel)),
+        "procedure": (order or code, order or code),
+    }
+    known = {name: Told(name, raw, value) for name, (raw, value) in sent.items() if value}
+    if order:
+        known["procedure"] = Told("procedure", order, order, "order")
+    return known | {told.name: told for told in header.told}
 
 
-def view(header: Header) -> Fact | None:
-    """Return View Position (0018,5101)."""
-    return _fact(header.view_position, lambda text: _VIEWS.get(text, text))
-
-
-def _fact(raw: str, normalise: Callable[[str], str]) -> Fact | None:
+def _term(raw: str, terms: Mapping[str, str]) -> str:
     text = " ".join(raw.upper().split())
-    return Fact(raw, normalise(text)) if text else None
+    return terms.get(text, text)
 
 
 def stack_facts(stack: Stack) -> dict[str, Any]:
     """Return what rules see as ``stack``; unknown facts are absent."""
     header, geometry = stack.first, stack.geometry
-    part, seen_from = body_part(header), view(header)
     known: dict[str, Value | None] = {
-        "modality": header.modality.upper() or None,
-        "body_part": part.value if part else None,
-        "view": seen_from.value if seen_from else None,
-        "laterality": header.laterality.upper() or None,
+        **{name: told.value for name, told in known_facts(header).items()},
         "orientation": None if header.modality in _SLICES and not header.position else geometry.orientation.value,
         "series_number": header.series_number,
         "description": header.series_description or None,
@@ -96,7 +94,6 @@ def stack_facts(stack: Stack) -> dict[str, Any]:
         "coverage_mm": geometry.coverage_mm,
         "tilt_deg": geometry.tilt_deg,
         "kernel": header.kernel or None,
-        "kernel_class": kernel_class(header.kernel) or None,
         "kvp": header.kvp,
         "echo_time_ms": header.echo_time,
         "b_value": header.b_value,
@@ -104,7 +101,6 @@ def stack_facts(stack: Stack) -> dict[str, Any]:
         "manufacturer": header.manufacturer or None,
         "model": header.model or None,
         "photometric": header.photometric or None,
-        "presentation_intent": header.presentation_intent or None,
     }
     return {name: value for name, value in known.items() if value is not None}
 
@@ -145,6 +141,8 @@ def snapshot_facts(study: Study, stacks: Sequence[Stack]) -> dict[str, Any]:
                 "archive": stack.archive,
                 "excluded": stack.exclusion.value if stack.exclusion else "",
                 "facts": stack_facts(stack),
+                "profile": stack.first.profile,
+                "known": [asdict(told) for told in known_facts(stack.first).values()],
             }
             for stack in stacks
         ],

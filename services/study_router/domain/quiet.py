@@ -108,8 +108,8 @@ def learnt_quiet(known: Mapping[Sender, Sequence[Pauses]], *, setting: Quiet, lo
         setting: Never less than this, and this while too little is known.
         longest: Never more than this, unless the setting is more.
     """
-    stack, stack_why = setting.stack, ""
-    study, study_why = setting.study, ""
+    stack, stack_why = setting.stack, setting.stack_why
+    study, study_why = setting.study, setting.study_why
     for sender in sorted(known):
         inside = [item.stack for item in known[sender] if item.stack is not None]
         between = [item.study for item in known[sender] if item.study is not None]

@@ -10,6 +10,7 @@ from study_router.domain.matching import Decision, Insufficient, Matched, NotEli
 from study_router.domain.quiet import learnt_quiet
 from study_router.domain.readiness import Quiet, became_complete_at
 from study_router.domain.registry import Attachment, DeviceVersion
+from study_router.domain.sender_profiles import declared_quiet
 from study_router.domain.studies import Study, StudyState
 from study_router.domain.work import Ending, Job, JobInput
 from study_router.ports import PutStack
@@ -79,7 +80,8 @@ class PlanStudy:
 
     def quiet_of(self, view: View) -> Quiet:
         """Return how long silence must last for this study."""
-        return learnt_quiet(view.pauses, setting=self.quiet, longest=self.longest_quiet)
+        declared = declared_quiet(view.profiles, setting=self.quiet)
+        return learnt_quiet(view.pauses, setting=declared, longest=self.longest_quiet)
 
     def concerns(
         self, study: Study, archives: Sequence[str], attachment: Attachment, *, quiet: Quiet | None = None

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from study_router.domain.matching import CompiledRules, Compiler, compile_rules
 from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Attachment, DeviceVersion
+from study_router.domain.sender_profiles import RegisteredProfile
 from study_router.domain.stacks import Stack, build_stacks
 from study_router.domain.studies import StoredInstance, Study, StudyState
+from study_router.domain.understanding import understood
 from study_router.ports import Transaction
 from udcmodel.manifest import Manifest
 
@@ -19,12 +21,13 @@ class View:
     Attributes:
         study: The study.
         archives: Where it lies, first seen first.
-        instances: What is known of it in all archives.
+        instances: What is known of it in all archives, as sender profiles read it.
         attachments: Every attachment with its device version.
         has_arrivals: A series of it still has to be read.
         backfilled: Attachments to which it was handed although it was complete before them.
         pauses: How long the senders of its stacks paused in earlier studies.
         settled: Those of them that have their outcome in this revision.
+        profiles: Sender profiles, that of every sender of its source images; None for a sender without one.
     """
 
     study: Study
@@ -35,6 +38,7 @@ class View:
     backfilled: frozenset[str] = frozenset()
     settled: frozenset[str] = frozenset()
     pauses: Mapping[Sender, Sequence[Pauses]] = field(default_factory=dict)
+    profiles: tuple[RegisteredProfile | None, ...] = ()
 
     @property
     def owed(self) -> frozenset[str]:
@@ -57,11 +61,13 @@ def view_of(transaction: Transaction, study: Study) -> View:
     ]
     backfilled = transaction.backfills.attachments_of(study.study)
     outcomes = transaction.jobs.outcomes(study.study, revision=study.revision) if backfilled else ()
-    instances = tuple(transaction.studies.instances(study.study))
+    instances = transaction.studies.instances(study.study)
+    read = understood(instances, transaction.profiles.of_organisation(study.organisation))
     return View(
         study=study,
         archives=tuple(transaction.studies.locations(study.study)),
-        instances=instances,
+        instances=read.instances,
+        profiles=read.profiles,
         attachments=tuple(attachments),
         has_arrivals=transaction.intake.has_arrivals(study.study_instance_uid),
         backfilled=backfilled,
