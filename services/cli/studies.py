@@ -104,6 +104,8 @@ def explain(study: StudyName, *, json: Json = False) -> None:
     if json:
         output.as_json(answer)
         return
+    for line in answer.finished:
+        output.console.print(f"end of the study: {line}")
     for item in answer.explanations:
         output.console.print(f"[bold]{item.device} {item.version}[/bold]: {item.decision}")
         output.table(

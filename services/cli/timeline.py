@@ -22,6 +22,7 @@ async def timeline_of(services: Services, study: str) -> list[tuple[str, str, st
         (found.first_seen_at.seconds, found.first_seen_at.nanos, "study-router", "first instance seen"),
         (found.last_arrival_at.seconds, found.last_arrival_at.nanos, "study-router", "last instance seen"),
     ]
+    entries.extend((note.at.seconds, note.at.nanos, "study-router", note.text) for note in found.notes)
     for item in found.outcomes:
         if not item.job:
             text = f"{item.device}: {output.outcome(item.outcome)} {item.detail or item.reason}"

@@ -11,6 +11,7 @@ from grpc import aio
 
 from study_router.adapters.cel import CelCompiler
 from study_router.adapters.connectors import HttpConnectors, connecting
+from study_router.adapters.dimse import Address, listening
 from study_router.adapters.events import Reports, may_replay
 from study_router.adapters.grpc_reconciliation import ReconciliationApi
 from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, DeviceRegistryApi
@@ -29,7 +30,8 @@ from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
 from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
-from study_router.usecases.explaining import ExplainFacts
+from study_router.usecases.explaining import ExplainFacts, ReadNotes
+from study_router.usecases.hearing import HearStatement
 from study_router.usecases.intake import FollowFeed, IndexSeries
 from study_router.usecases.planning import PlanStudy
 from study_router.usecases.profiling import PutSenderProfile, ReadSenderProfiles, RemoveSenderProfile
@@ -123,8 +125,22 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         stack.callback(roster.listen(dispatching.bell.ring))
         for role, run in _roles(parts, publisher, dispatching, evaluation):
             await stack.enter_async_context(holding(database, role, run, lease_s=settings.lease_s))
+        if settings.dimse_port is not None:
+            hear = HearStatement(store=parts.store, clock=clock)
+            await stack.enter_async_context(listening(_dimse_address(settings, settings.dimse_port), hear))
         await stack.enter_async_context(_telling(readiness, bus, relay, consumers))
         yield
+
+
+def _dimse_address(settings: Settings, port: int) -> Address:
+    tls = Tls(ca=settings.tls_ca, cert=settings.tls_cert, key=settings.tls_key)
+    return Address(
+        host=settings.grpc_host,
+        port=port,
+        ae_title=settings.dimse_ae_title,
+        peers=settings.dimse_peers,
+        tls=tls.server_context() if settings.dimse_tls else None,
+    )
 
 
 def _bus_settings(settings: Settings) -> BusSettings:
@@ -181,6 +197,7 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
             studies=ReadStudies(store),
             explain=ExplainStudy(store, parts.rules),
             facts=ExplainFacts(store),
+            notes=ReadNotes(store),
             complete=CompleteStudy(store=store, clock=clock),
             release=ReleaseStudy(
                 store=store,

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from study_router.domain.announcements import Announcement
 from study_router.domain.backfills import Backfill
+from study_router.domain.finished import Statement
 from study_router.domain.queue import Waiting
 from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Archive, Attachment, DeviceVersion
@@ -335,6 +336,19 @@ class SenderProfiles(Protocol):
         """Take a profile out of use; its revisions stay readable."""
 
 
+class Statements(Protocol):
+    """What senders said about the images of studies."""
+
+    def lock(self, statement: str) -> Statement | None:
+        """Return a statement that nobody else changes until the transaction ends, or None."""
+
+    def put(self, statement: Statement) -> None:
+        """Store a statement, in place of what was said before."""
+
+    def of_study(self, study_instance_uid: str) -> Sequence[Statement]:
+        """Return what was said about a study."""
+
+
 class Transaction(Protocol):
     """One atomic change: what is stored and what is announced become true together."""
 
@@ -361,6 +375,10 @@ class Transaction(Protocol):
     @property
     def profiles(self) -> SenderProfiles:
         """What senders of images really send."""
+
+    @property
+    def statements(self) -> Statements:
+        """What senders said about the images of studies."""
 
     @property
     def backfills(self) -> Backfills:

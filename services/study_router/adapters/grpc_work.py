@@ -11,6 +11,7 @@ from study_router.adapters.wire import (
     explanation_to_proto,
     job_to_proto,
     known_to_proto,
+    note_to_proto,
     states_from_proto,
     study_to_proto,
 )
@@ -18,7 +19,7 @@ from study_router.usecases.archiving import BeginArchiving
 from study_router.usecases.backfilling import OrderBackfill, ReadBackfills
 from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
-from study_router.usecases.explaining import ExplainFacts
+from study_router.usecases.explaining import ExplainFacts, ReadNotes
 from study_router.usecases.reading import ExplainStudy, ReadJobs, ReadStudies
 from study_router.usecases.releasing import ReleaseStudy
 from udc.router.v1 import jobs_pb2, jobs_pb2_grpc, studies_pb2, studies_pb2_grpc
@@ -35,6 +36,7 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
     studies: ReadStudies
     explain: ExplainStudy
     facts: ExplainFacts
+    notes: ReadNotes
     complete: CompleteStudy
     release: ReleaseStudy
     order_backfill: OrderBackfill
@@ -49,7 +51,9 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
 
     async def GetStudy(self, request: studies_pb2.GetStudyRequest, context: Any) -> studies_pb2.GetStudyResponse:
         """Return a study with stacks and outcomes."""
-        return studies_pb2.GetStudyResponse(study=study_to_proto(await self.studies.one(request.study)))
+        study = study_to_proto(await self.studies.one(request.study))
+        study.notes.extend(map(note_to_proto, await self.notes(request.study)))
+        return studies_pb2.GetStudyResponse(study=study)
 
     async def ExplainStudy(
         self, request: studies_pb2.ExplainStudyRequest, context: Any
@@ -58,7 +62,9 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
         explanations = await self.explain(request.study)
         known = await self.facts(request.study)
         return studies_pb2.ExplainStudyResponse(
-            explanations=map(explanation_to_proto, explanations), stacks=map(known_to_proto, known.stacks)
+            explanations=map(explanation_to_proto, explanations),
+            stacks=map(known_to_proto, known.stacks),
+            finished=known.finished,
         )
 
     async def CompleteStudy(

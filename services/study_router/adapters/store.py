@@ -13,6 +13,7 @@ from study_router.adapters.jobs_store import SqlJobs
 from study_router.adapters.profiles_store import SqlSenderProfiles
 from study_router.adapters.registry_store import SqlRegistry
 from study_router.adapters.senders_store import SqlSenders
+from study_router.adapters.statements_store import SqlStatements
 from study_router.adapters.studies_store import SqlStudies
 from study_router.domain.announcements import Announcement
 from study_router.ports import Transaction
@@ -36,6 +37,7 @@ class SqlTransaction:
         self.backfills = SqlBackfills(connection)
         self.senders = SqlSenders(connection)
         self.profiles = SqlSenderProfiles(connection)
+        self.statements = SqlStatements(connection)
         self._connection = connection
 
     def announce(self, announcement: Announcement) -> None:

@@ -10,7 +10,7 @@ from study_router.domain.registry import Archive, Attachment, DeviceVersion, Fee
 from study_router.domain.stacks import Stack
 from study_router.domain.studies import StudyState
 from study_router.domain.work import CurrentOutcome
-from study_router.usecases.explaining import StackKnown
+from study_router.usecases.explaining import Note, StackKnown
 from study_router.usecases.reading import Explanation, JobReport, StudyReport
 from udc.router.v1 import archives_pb2, devices_pb2, jobs_pb2, studies_pb2
 from udckit.errors import InvalidRequestError
@@ -175,6 +175,11 @@ def known_to_proto(stack: StackKnown) -> studies_pb2.ExplainStudyResponse.StackF
             for told in stack.facts
         ],
     )
+
+
+def note_to_proto(note: Note) -> studies_pb2.StudyNote:
+    """Return what was heard or decided about the end of a study, for the wire."""
+    return studies_pb2.StudyNote(at=codec.timestamp(note.at), text=note.text)
 
 
 def backfill_to_proto(backfill: Backfill) -> studies_pb2.Backfill:

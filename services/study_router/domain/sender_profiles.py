@@ -5,13 +5,11 @@ A profile is data, written by people of the region. It names the senders it is a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from study_router.domain.instances import Header
-from study_router.domain.readiness import Quiet
 from udckit.errors import InvalidRequestError
 from udcmodel.manifest.schema import Part
 from udcmodel.manifest.yaml_source import Kind, parse_as
@@ -246,24 +244,3 @@ def profile_for(header: Header, profiles: Sequence[RegisteredProfile], *, archiv
     # By name at last, so that the answer never depends on the order of rows.
     best = sorted(found, key=lambda item: (-item[0], not item[1], item[2].content.profile))
     return best[0][2] if best else None
-
-
-def declared_quiet(profiles: Sequence[RegisteredProfile | None], *, setting: Quiet) -> Quiet:
-    """Return how long a study must be silent as its senders' profiles say; the slowest sender decides.
-
-    Args:
-        profiles: That of every sender of the study, None for a sender without one.
-        setting: For senders without a profile, and for what a profile leaves out.
-    """
-    if not profiles:
-        return setting
-    told = [(profile, QuietTimes() if profile is None else profile.content.quiet) for profile in profiles]
-    stack, stack_why = max(_wait(quiet.input_s, setting.stack, profile) for profile, quiet in told)
-    study, study_why = max(_wait(quiet.study_s, setting.study, profile) for profile, quiet in told)
-    return Quiet(stack=stack, study=study, stack_why=stack_why, study_why=study_why)
-
-
-def _wait(told: float | None, setting: timedelta, profile: RegisteredProfile | None) -> tuple[timedelta, str]:
-    if told is None:
-        return setting, ""
-    return timedelta(seconds=told), f"{told:g} s as sender profile {profile} says"

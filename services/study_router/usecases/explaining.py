@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from study_router.domain.finished import Kind, Status
 from study_router.domain.instances import Told
+from study_router.domain.studies import StudyState
 from study_router.ports import Snapshot, Store, Transaction
 from study_router.usecases.reading import study_named
+from study_router.usecases.viewing import view_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,23 @@ class StackKnown:
 
 @dataclass(frozen=True, slots=True)
 class StudyKnown:
-    """What was known of a study when it was last decided about."""
+    """What was known of a study when it was last decided about.
+
+    Attributes:
+        stacks: Its stacks, with the facts that tags may lie about.
+        finished: What it was closed for; of an open one what is known about its end now.
+    """
 
     stacks: tuple[StackKnown, ...]
+    finished: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that was heard or decided about the end of a study."""
+
+    at: datetime
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +60,42 @@ class ExplainFacts:
         def read(transaction: Transaction) -> StudyKnown:
             study = study_named(transaction, name)
             snapshot = transaction.studies.snapshot(study.study, study.revision)
-            return StudyKnown(tuple(map(_stack, _stacks(snapshot))))
+            if study.state is StudyState.OPEN:
+                finished: Sequence[str] = view_of(transaction, study).finished().lines
+            else:
+                finished = () if snapshot is None else snapshot.facts.get("finished", ())
+            return StudyKnown(tuple(map(_stack, _stacks(snapshot))), tuple(finished))
+
+        return await self.store.read(read)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadNotes:
+    """What was heard about the end of a study, and what was decided."""
+
+    store: Store
+
+    async def __call__(self, name: str) -> Sequence[Note]:
+        """Return what was heard and why the study was closed, oldest first.
+
+        Raises:
+            NotFoundError: there is no such study.
+        """
+
+        def read(transaction: Transaction) -> Sequence[Note]:
+            study = study_named(transaction, name)
+            notes: list[Note] = []
+            for said in transaction.statements.of_study(study.study_instance_uid):
+                if said.kind is Kind.MPPS:
+                    notes.append(Note(said.began_at, f"{said.kind.value} heard from {said.sender}"))
+                if said.status is not Status.IN_PROGRESS:
+                    text = f"{said.label} from {said.sender} names {len(said.images)} images"
+                    notes.append(Note(said.changed_at, text))
+            snapshot = transaction.studies.snapshot(study.study, study.revision)
+            if study.state is StudyState.CLOSED and study.closed_at is not None and snapshot is not None:
+                why = "; ".join(snapshot.facts.get("finished", ()))
+                notes.append(Note(study.closed_at, f"revision {study.revision} closed: {why}"))
+            return sorted(notes, key=lambda note: note.at)
 
         return await self.store.read(read)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from study_router.domain.finished import Finished, Statement, stack_finished, study_finished
 from study_router.domain.matching import CompiledRules, Compiler, compile_rules
 from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Attachment, DeviceVersion
@@ -27,6 +28,7 @@ class View:
         backfilled: Attachments to which it was handed although it was complete before them.
         pauses: How long the senders of its stacks paused in earlier studies.
         settled: Those of them that have their outcome in this revision.
+        statements: What senders said about it.
         profiles: Sender profiles, that of every sender of its source images; None for a sender without one.
     """
 
@@ -39,6 +41,7 @@ class View:
     settled: frozenset[str] = frozenset()
     pauses: Mapping[Sender, Sequence[Pauses]] = field(default_factory=dict)
     profiles: tuple[RegisteredProfile | None, ...] = ()
+    statements: tuple[Statement, ...] = ()
 
     @property
     def owed(self) -> frozenset[str]:
@@ -50,6 +53,14 @@ class View:
         sources = attachment.sources if attachment is not None else ()
         archives = [name for name in self.archives if not sources or name in sources]
         return build_stacks(self.instances, study_instance_uid=self.study.study_instance_uid, archives=archives)
+
+    def finished(self) -> Finished:
+        """Return what is known about the end of the study beside silence."""
+        return study_finished(self.instances, self.stacks(), statements=self.statements, profiles=self.profiles)
+
+    def finished_stack(self, stack: Stack) -> Finished:
+        """Return what is known about the end of one of its stacks beside silence."""
+        return stack_finished(stack, self.instances, self.statements)
 
 
 def view_of(transaction: Transaction, study: Study) -> View:
@@ -68,6 +79,7 @@ def view_of(transaction: Transaction, study: Study) -> View:
         archives=tuple(transaction.studies.locations(study.study)),
         instances=read.instances,
         profiles=read.profiles,
+        statements=tuple(transaction.statements.of_study(study.study_instance_uid)),
         attachments=tuple(attachments),
         has_arrivals=transaction.intake.has_arrivals(study.study_instance_uid),
         backfilled=backfilled,

@@ -9,12 +9,12 @@ import pytest
 from study_router.adapters.headers import seen_instance
 from study_router.domain.facts import known_facts, stack_facts
 from study_router.domain.instances import Header, InstanceClass
+from study_router.domain.quiet import declared_quiet
 from study_router.domain.readiness import Quiet
 from study_router.domain.sender_profiles import (
     RegisteredProfile,
     SenderProfile,
     SenderProfileError,
-    declared_quiet,
     parse_profile,
     profile_for,
 )
