@@ -1,6 +1,7 @@
 """A modality and an archive say by DIMSE what they have done, and hear of success only when it is kept."""
 
 import asyncio
+import gc
 import logging
 import socket
 import ssl
@@ -35,6 +36,13 @@ pytestmark = [
 T = TypeVar("T")
 STEP, STUDY = "1.9.1", "1.2"
 IMAGES = {"1.2.1": ["1.2.1.2", "1.2.1.1"], "1.2.2": ["1.2.2.1"]}
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    yield
+    # Here, where the warning is expected, and not in the midst of another test.
+    gc.collect()
 
 
 @pytest.fixture
