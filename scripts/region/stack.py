@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self
 
 from region.models import build_models
@@ -43,15 +44,24 @@ class Region:
         state: Directory for everything that is kept.
         times: How patient the router is.
         say: Told what is being started.
+        router_settings: Further settings of the router, by field name.
     """
 
-    def __init__(self, state: Path, *, times: Times, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        times: Times,
+        say: Callable[[str], None],
+        router_settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.state = state.absolute()
         self.security = self.state / "security"
         self.models = self.state / "models"
         self.secrets = self.state / "secrets"
         self.environment_file = self.state / "udc.env"
         self._times = times
+        self._more_router_settings = router_settings
         self._say = say
         self._stack = AsyncExitStack()
 
@@ -127,6 +137,7 @@ class Region:
             "identity_key_file": str(self.secrets / "identity.key"),
             "input_quiet_s": str(self._times.input_quiet_s),
             "study_quiet_s": str(self._times.study_quiet_s),
+            **self._more_router_settings,
         }
 
     def _serving_settings(self) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import archives, dead_letters, devices, jobs, studies, surveillance
+from cli import archives, dead_letters, devices, jobs, senders, studies, surveillance
 from cli.login import login
 from cli.reconcile import reconcile
 from udckit.errors import InvalidRequestError, ServiceError
@@ -20,6 +20,7 @@ app.command()(devices.attach)
 app.command()(devices.attachments)
 app.command()(reconcile)
 app.add_typer(archives.app, name="archive")
+app.add_typer(senders.app, name="sender")
 app.add_typer(devices.app, name="device")
 app.add_typer(studies.app, name="study")
 app.add_typer(jobs.app, name="job")

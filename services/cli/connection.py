@@ -12,6 +12,7 @@ from udc.router.v1.archives_pb2_grpc import ArchivesServiceStub
 from udc.router.v1.devices_pb2_grpc import AttachmentsServiceStub, DeviceRegistryServiceStub
 from udc.router.v1.jobs_pb2_grpc import JobsServiceStub
 from udc.router.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
+from udc.router.v1.senders_pb2_grpc import SenderProfilesServiceStub
 from udc.router.v1.studies_pb2_grpc import StudiesServiceStub
 from udc.serving.v1.serving_pb2_grpc import ServingServiceStub
 from udc.surveillance.v1.surveillance_pb2_grpc import SurveillanceServiceStub
@@ -30,6 +31,7 @@ class Services:
         self.archives = ArchivesServiceStub(router)
         self.devices = DeviceRegistryServiceStub(router)
         self.attachments = AttachmentsServiceStub(router)
+        self.senders = SenderProfilesServiceStub(router)
         self.studies = StudiesServiceStub(router)
         self.jobs = JobsServiceStub(router)
         self.reconciliation = ReconciliationServiceStub(router)

@@ -117,6 +117,8 @@ def explain(study: StudyName, *, json: Json = False) -> None:
     _print_state(answer.study)
     if not answer.explanations:
         output.console.print("no device is attached: nothing decides about studies; see udc attach")
+    for line in answer.finished:
+        output.console.print(f"end of the study: {line}")
     for item in answer.explanations:
         output.console.print(f"{item.device} {item.version}: {item.decision}", style="bold")
         output.table(
@@ -126,6 +128,13 @@ def explain(study: StudyName, *, json: Json = False) -> None:
         )
         for line in item.stacks:
             output.console.print(f"  {line}")
+    for number, stack in enumerate(answer.stacks, start=1):
+        use = f", excluded as {stack.excluded}" if stack.excluded else ""
+        output.table(
+            f"Stack {number} of {len(answer.stacks)} ({stack.modality or 'no modality'}{use})",
+            ["fact", "sent", "understood", "source"],
+            [[fact.name, fact.raw or "-", fact.value, fact.source] for fact in stack.facts],
+        )
 
 
 @app.command()

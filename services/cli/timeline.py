@@ -26,6 +26,7 @@ async def timeline_of(services: Services, study: str) -> list[tuple[str, str, st
         event = happened.event.lower().replace("_", " ")
         text = f"study {event}, revision {happened.revision}: {happened.detail}"
         entries.append((happened.at.seconds, happened.at.nanos, "study-router", text))
+    entries.extend((note.at.seconds, note.at.nanos, "study-router", note.text) for note in found.notes)
     for item in found.outcomes:
         if not item.job:
             text = f"{item.device}: {output.outcome(item.outcome)} {item.detail or item.reason}"

@@ -11,9 +11,11 @@ from grpc import aio
 
 from study_router.adapters.cel import CelCompiler
 from study_router.adapters.connectors import HttpConnectors, connecting
+from study_router.adapters.dimse import Address, listening
 from study_router.adapters.events import Reports, may_replay
 from study_router.adapters.grpc_reconciliation import ReconciliationApi
 from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, DeviceRegistryApi
+from study_router.adapters.grpc_senders import SenderProfilesApi
 from study_router.adapters.grpc_work import JobsApi, StudiesApi
 from study_router.adapters.loops import Backfilling, Bell, Dispatching, Evaluation, Intake, Watchdog
 from study_router.adapters.manifests import KeepingManifests
@@ -30,8 +32,11 @@ from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
 from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
+from study_router.usecases.explaining import ExplainFacts, ReadNotes
+from study_router.usecases.hearing import HearStatement
 from study_router.usecases.intake import FollowFeed, IndexSeries
 from study_router.usecases.planning import PlanStudy
+from study_router.usecases.profiling import PutSenderProfile, ReadSenderProfiles, RemoveSenderProfile
 from study_router.usecases.reading import CheckArchive, ExplainStudy, ReadJobs, ReadRegistry, ReadStudies
 from study_router.usecases.reconciling import CompareArchives, CompareOutcomes, ListArchived
 from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice
@@ -54,6 +59,7 @@ from udc.router.v1 import (
     devices_pb2_grpc,
     jobs_pb2_grpc,
     reconciliation_pb2_grpc,
+    senders_pb2_grpc,
     studies_pb2_grpc,
 )
 from udckit import subjects
@@ -127,8 +133,22 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         stack.callback(roster.listen(dispatching.bell.ring))
         for role, run in _roles(parts, publisher, dispatching, evaluation, pools):
             await stack.enter_async_context(holding(database, role, run, lease_s=settings.lease_s))
+        if settings.dimse_port is not None:
+            hear = HearStatement(store=parts.store, clock=clock)
+            await stack.enter_async_context(listening(_dimse_address(settings, settings.dimse_port), hear))
         await stack.enter_async_context(_telling(readiness, bus, relay, consumers))
         yield
+
+
+def _dimse_address(settings: Settings, port: int) -> Address:
+    tls = Tls(ca=settings.tls_ca, cert=settings.tls_cert, key=settings.tls_key)
+    return Address(
+        host=settings.grpc_host,
+        port=port,
+        ae_title=settings.dimse_ae_title,
+        peers=settings.dimse_peers,
+        tls=tls.server_context() if settings.dimse_tls else None,
+    )
 
 
 def _bus_settings(settings: Settings) -> BusSettings:
@@ -171,6 +191,14 @@ def _add_registry_servicers(server: aio.Server, parts: Parts, *, changed: Callab
         ),
         server,
     )
+    senders_pb2_grpc.add_SenderProfilesServiceServicer_to_server(
+        SenderProfilesApi(
+            put=PutSenderProfile(store=store, clock=clock),
+            remove=RemoveSenderProfile(store=store, clock=clock),
+            profiles=ReadSenderProfiles(store),
+        ),
+        server,
+    )
 
 
 def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
@@ -179,6 +207,8 @@ def _add_work_servicers(server: aio.Server, parts: Parts) -> None:
         StudiesApi(
             studies=ReadStudies(store),
             explain=ExplainStudy(store, parts.rules),
+            facts=ExplainFacts(store),
+            notes=ReadNotes(store),
             complete=CompleteStudy(store=store, clock=clock),
             release=ReleaseStudy(
                 store=store,

@@ -7,10 +7,12 @@ from typing import Any, Protocol, TypeVar
 
 from study_router.domain.announcements import Announcement
 from study_router.domain.backfills import Backfill
+from study_router.domain.finished import Statement
 from study_router.domain.listings import Fingerprint, ListedStudy, Span, StudyPage
 from study_router.domain.queue import NOTHING_HELD, Held, PoolOffer, Waiting
 from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Archive, Attachment, DeviceVersion
+from study_router.domain.sender_profiles import RegisteredProfile
 from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, StudyEntry, Touched
 from study_router.domain.sweeps import Sweep
 from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
@@ -357,6 +359,38 @@ class Senders(Protocol):
         """Return the pauses of the latest studies of each of these senders."""
 
 
+class SenderProfiles(Protocol):
+    """What senders of images really send."""
+
+    def of_organisation(self, organisation: str) -> Sequence[RegisteredProfile]:
+        """Return the profiles that hold for studies of an organisation: its own and those of the region."""
+
+    def all(self, *, organisation: str = "") -> Sequence[RegisteredProfile]:
+        """Return the profiles in use; those of one organisation only, if it is named."""
+
+    def last_revision(self, organisation: str, profile: str) -> int:
+        """Return the highest revision a name ever had; 0 for none."""
+
+    def add(self, profile: RegisteredProfile, *, at: datetime) -> None:
+        """Put a revision in the place of the one before it, which stays readable."""
+
+    def remove(self, profile: RegisteredProfile, *, at: datetime) -> None:
+        """Take a profile out of use; its revisions stay readable."""
+
+
+class Statements(Protocol):
+    """What senders said about the images of studies."""
+
+    def lock(self, statement: str) -> Statement | None:
+        """Return a statement that nobody else changes until the transaction ends, or None."""
+
+    def put(self, statement: Statement) -> None:
+        """Store a statement, in place of what was said before."""
+
+    def of_study(self, study_instance_uid: str) -> Sequence[Statement]:
+        """Return what was said about a study."""
+
+
 class Transaction(Protocol):
     """One atomic change: what is stored and what is announced become true together."""
 
@@ -383,6 +417,14 @@ class Transaction(Protocol):
     @property
     def senders(self) -> Senders:
         """How long those who send images usually pause."""
+
+    @property
+    def profiles(self) -> SenderProfiles:
+        """What senders of images really send."""
+
+    @property
+    def statements(self) -> Statements:
+        """What senders said about the images of studies."""
 
     @property
     def backfills(self) -> Backfills:

@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from study_router.domain.sweeps import DEFAULT_TIERS, Reach, Tier
@@ -87,6 +87,15 @@ class Settings(ServiceSettings):
     max_study_age_days: PositiveFloat | None = None
     """Studies older than this by Study Date are history and taken by no attachment. Unset: no limit."""
 
+    dimse_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port on which modalities and archives tell by MPPS and IAN what they have done. Unset: nobody listens."""
+    dimse_ae_title: str = Field(default="UDC", pattern=r"^[\x21-\x7e]{1,16}$")
+    """Application entity title by which they must call."""
+    dimse_peers: tuple[str, ...] = ()
+    """Application entity titles of those who may call, as a JSON list; nobody else may."""
+    dimse_tls: bool = True
+    """Whether they must show a certificate of the region's authority. Off only where a modality cannot."""
+
     dispatch_poll_s: PositiveFloat = 0.25
     """Pause between looks for jobs that may start."""
     watchdog_poll_s: PositiveFloat = 1.0
@@ -120,6 +129,12 @@ class Settings(ServiceSettings):
         if len({tier.name for tier in tiers}) < len(tiers):
             raise InvalidRequestError("two lines of the setting sweeps have the same name")
         return tiers
+
+    @model_validator(mode="after")
+    def _somebody_may_call(self) -> Self:
+        if self.dimse_port is not None and not self.dimse_peers:
+            raise ValueError("STUDY_ROUTER_DIMSE_PORT is set and STUDY_ROUTER_DIMSE_PEERS names nobody who may call")
+        return self
 
     def identity_key(self) -> bytes:
         """Read the key of the patient fingerprint.

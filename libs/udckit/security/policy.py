@@ -22,6 +22,7 @@ _ARCHIVES: Final = "udc.router.v1.ArchivesService"
 _REGISTRY: Final = "udc.router.v1.DeviceRegistryService"
 _ATTACHMENTS: Final = "udc.router.v1.AttachmentsService"
 _STUDIES: Final = "udc.router.v1.StudiesService"
+_SENDERS: Final = "udc.router.v1.SenderProfilesService"
 _JOBS: Final = "udc.router.v1.JobsService"
 _RECONCILIATION: Final = "udc.router.v1.ReconciliationService"
 _SERVING: Final = "udc.serving.v1.ServingService"
@@ -39,6 +40,10 @@ RULES: Final = (
     _rule(f"{_ARCHIVES}/AddArchive", _ADMIN, Scope.REGION),
     _rule(f"{_ARCHIVES}/ListArchives", _SEE_STATES, Scope.REGION, Service.MODEL_SERVING, Service.RESULT_ARCHIVER),
     _rule(f"{_ARCHIVES}/CheckArchive", _REPAIR, Scope.REGION),
+    # What an organisation's scanners send is known best there; what it means decides which device sees a study.
+    _rule(f"{_SENDERS}/PutSenderProfile", _ADMIN, Scope.ORGANISATION),
+    _rule(f"{_SENDERS}/ListSenderProfiles", _SEE_STATES, Scope.ORGANISATION),
+    _rule(f"{_SENDERS}/RemoveSenderProfile", _ADMIN, Scope.ORGANISATION),
     # A vendor registers; what runs where is the region's decision. Stopping is easier than starting again.
     _rule(f"{_REGISTRY}/RegisterDevice", _ADMIN | {Role.VENDOR}, Scope.NONE),
     _rule(f"{_REGISTRY}/PutCaseInput", _ADMIN | {Role.VENDOR}, Scope.NONE),

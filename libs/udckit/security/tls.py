@@ -66,6 +66,15 @@ class Tls:
         context.load_cert_chain(self.cert, self.key)
         return context
 
+    def server_context(self) -> ssl.SSLContext:
+        """Return a context for servers that are not gRPC: TLS 1.2 or newer, every client shows a certificate."""
+        self.read()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(self.cert, self.key)
+        return context
+
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """Return credentials for one gRPC channel; a channel keeps them, so a renewal needs a new one."""
         read = self.read()

@@ -1,10 +1,11 @@
-"""From YAML to a manifest, keeping the line of every key for the error messages."""
+"""From YAML to a manifest, or to another document of ours, keeping the line of every key for the error messages."""
 
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from udckit.errors import InvalidRequestError
@@ -16,12 +17,25 @@ MAX_DEPTH: Final = 24
 UNION_TAGS: Final = frozenset({"scores", "labels", "boxes", "volume", "image"})
 
 Path = tuple[str | int, ...]
+D = TypeVar("D", bound=BaseModel)
 
 
 class ManifestError(InvalidRequestError):
     """The manifest cannot be used; every problem is listed with its line."""
 
     reason = "INVALID_MANIFEST"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of document: what people call it, how it begins, and what says that one cannot be used."""
+
+    what: str
+    schema: str
+    error: type[InvalidRequestError]
+
+
+_MANIFEST: Final = Kind("manifest", "udc.manifest/v1alpha1", ManifestError)
 
 
 def parse(content: bytes) -> Manifest:
@@ -33,12 +47,21 @@ def parse(content: bytes) -> Manifest:
     Raises:
         ManifestError: one line per problem, each with the line of the file and the path of the key.
     """
-    root = _compose(content)
+    return parse_as(Manifest, content, kind=_MANIFEST)
+
+
+def parse_as(model: type[D], content: bytes, *, kind: Kind) -> D:
+    """Read a document of another kind, under the same limits as a manifest.
+
+    Raises:
+        InvalidRequestError: as the kind says: one line per problem, each with the line of the file and the key.
+    """
+    root = _compose(content, kind)
     lines: dict[Path, int] = {}
-    _remember_lines(root, (), lines)
+    _remember_lines(root, (), lines, kind)
     value = yaml.safe_load(content)
     try:
-        return Manifest.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
         problems = []
         for problem in error.errors(include_url=False):
@@ -48,44 +71,46 @@ def parse(content: bytes) -> Manifest:
             cause = problem.get("ctx", {}).get("error")
             location = cause.path if isinstance(cause, ReferenceProblemError) else problem["loc"]
             path = _written_path(location, lines)
-            problems.append(f"line {_line_of(path, lines)}: {_path_text(path)}: {_sentence(problem)}")
-        raise ManifestError("the manifest cannot be used:\n  " + "\n  ".join(problems)) from None
+            problems.append(f"line {_line_of(path, lines)}: {_path_text(path, kind)}: {_sentence(problem)}")
+        raise kind.error(f"the {kind.what} cannot be used:\n  " + "\n  ".join(problems)) from None
 
 
-def _compose(content: bytes) -> yaml.Node:
+def _compose(content: bytes, kind: Kind) -> yaml.Node:
     if len(content) > MAX_BYTES:
-        raise ManifestError(f"the manifest has {len(content)} bytes; at most {MAX_BYTES} are read")
+        raise kind.error(f"the {kind.what} has {len(content)} bytes; at most {MAX_BYTES} are read")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ManifestError(f"the manifest is not UTF-8 (byte {error.start})") from error
+        raise kind.error(f"the {kind.what} is not UTF-8 (byte {error.start})") from error
     try:
         for token in yaml.scan(text):
             if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
-                raise ManifestError(
+                raise kind.error(
                     f"line {token.start_mark.line + 1}: anchors and aliases are not read; write the value out"
                 )
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ManifestError(f"line {line}: this is not YAML: {error.problem}") from error
+        raise kind.error(f"line {line}: this is not YAML: {error.problem}") from error
     except RecursionError as error:
-        raise ManifestError("the manifest is nested too deeply") from error
+        raise kind.error(f"the {kind.what} is nested too deeply") from error
     if not isinstance(root, yaml.MappingNode):
-        raise ManifestError("line 1: the manifest is a mapping of keys, starting with `schema: udc.manifest/v1alpha1`")
+        raise kind.error(f"line 1: the {kind.what} is a mapping of keys, starting with `schema: {kind.schema}`")
     return root
 
 
-def _remember_lines(node: yaml.Node, path: Path, lines: dict[Path, int]) -> None:
+def _remember_lines(node: yaml.Node, path: Path, lines: dict[Path, int], kind: Kind) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
     if len(path) > MAX_DEPTH:
-        raise ManifestError(f"line {node.start_mark.line + 1}: the manifest is nested too deeply")
+        raise kind.error(f"line {node.start_mark.line + 1}: the {kind.what} is nested too deeply")
     for key, key_line, child in _children(node):
         here = (*path, key)
         if here in lines:
-            raise ManifestError(f"line {key_line}: {_path_text(here)} is written twice (first in line {lines[here]})")
+            raise kind.error(
+                f"line {key_line}: {_path_text(here, kind)} is written twice (first in line {lines[here]})"
+            )
         lines[here] = key_line
-        _remember_lines(child, here, lines)
+        _remember_lines(child, here, lines, kind)
 
 
 def _children(node: yaml.Node) -> Iterator[tuple[str | int, int, yaml.Node]]:
@@ -114,11 +139,11 @@ def _line_of(path: Path, lines: dict[Path, int]) -> int:
     return lines[path]
 
 
-def _path_text(path: Path) -> str:
+def _path_text(path: Path, kind: Kind) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "manifest"
+    return text or kind.what
 
 
 def _sentence(problem: ErrorDetails) -> str:

@@ -10,6 +10,8 @@ from study_router.adapters.wire import (
     backfill_to_proto,
     explanation_to_proto,
     job_to_proto,
+    known_to_proto,
+    note_to_proto,
     states_from_proto,
     study_to_proto,
 )
@@ -17,6 +19,7 @@ from study_router.usecases.archiving import BeginArchiving
 from study_router.usecases.backfilling import OrderBackfill, ReadBackfills
 from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
+from study_router.usecases.explaining import ExplainFacts, ReadNotes
 from study_router.usecases.reading import ExplainStudy, ReadJobs, ReadStudies
 from study_router.usecases.releasing import ReleaseStudy
 from study_router.usecases.submitting import SubmitStudies
@@ -33,6 +36,8 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
 
     studies: ReadStudies
     explain: ExplainStudy
+    facts: ExplainFacts
+    notes: ReadNotes
     complete: CompleteStudy
     release: ReleaseStudy
     submit: SubmitStudies
@@ -48,16 +53,21 @@ class StudiesApi(studies_pb2_grpc.StudiesServiceServicer):
 
     async def GetStudy(self, request: studies_pb2.GetStudyRequest, context: Any) -> studies_pb2.GetStudyResponse:
         """Return a study with stacks and outcomes."""
-        return studies_pb2.GetStudyResponse(study=study_to_proto(await self.studies.one(request.study)))
+        study = study_to_proto(await self.studies.one(request.study))
+        study.notes.extend(map(note_to_proto, await self.notes(request.study)))
+        return studies_pb2.GetStudyResponse(study=study)
 
     async def ExplainStudy(
         self, request: studies_pb2.ExplainStudyRequest, context: Any
     ) -> studies_pb2.ExplainStudyResponse:
-        """Say for every attachment why."""
+        """Say for every attachment why, and what the study was understood to be."""
         explanations = await self.explain(request.study)
+        known = await self.facts(request.study)
         return studies_pb2.ExplainStudyResponse(
             explanations=map(explanation_to_proto, explanations),
             study=study_to_proto(await self.studies.one(request.study)),
+            stacks=map(known_to_proto, known.stacks),
+            finished=known.finished,
         )
 
     async def CompleteStudy(

@@ -47,6 +47,7 @@ def patient_of(dataset: Json) -> Patient:
 def _header(dataset: Json, *, series: str, sop: str) -> Header:
     row, column = directions(dataset, "00200037")
     sop_class, title = text(dataset, "00080016"), text(first_item(dataset, "0040A043"), "00080100")
+    order_code, order_text = _order(dataset)
     header = Header(
         sop_class_uid=sop_class,
         sop_instance_uid=sop,
@@ -89,6 +90,13 @@ def _header(dataset: Json, *, series: str, sop: str) -> Header:
         presentation_intent=text(dataset, "00080068"),
         burned_in=text(dataset, "00280301"),
         is_made_from_images=bool(first_item(dataset, "00082112")),
+        ae_title=text(dataset, "00020016"),
+        institution=text(dataset, "00080080"),
+        charset=text(dataset, "00080005"),
+        order_code=order_code,
+        order_text=order_text,
+        procedure_code=text(first_item(dataset, "00081032"), "00080100"),
+        images_in_acquisition=integer(dataset, "00201002"),
         frames=frames_of(dataset),
     )
     return shared_frame(dataset).over(header)
@@ -110,3 +118,17 @@ def _content(dataset: Json) -> Iterator[Json]:
     for item in items(dataset, "0040A730"):
         yield item
         yield from _content(item)
+
+
+def _order(dataset: Json) -> tuple[str, str]:
+    """Return code and text of what was ordered: the requested procedure, else the scheduled step.
+
+    Request Attributes Sequence (0040,0275) first: what lies outside it may be of another of several requests.
+    """
+    for source in (first_item(dataset, "00400275"), dataset):
+        for codes, words in (("00321064", "00321060"), ("00400008", "00400007")):
+            code = text(first_item(source, codes), "00080100")
+            said = text(source, words) or text(first_item(source, codes), "00080104")
+            if code or said:
+                return code, said
+    return "", ""

@@ -11,8 +11,10 @@ from study_router.adapters.announcing import announce
 from study_router.adapters.backfills_store import SqlBackfills
 from study_router.adapters.intake_store import SqlIntake
 from study_router.adapters.jobs_store import SqlJobs
+from study_router.adapters.profiles_store import SqlSenderProfiles
 from study_router.adapters.registry_store import SqlRegistry
 from study_router.adapters.senders_store import SqlSenders
+from study_router.adapters.statements_store import SqlStatements
 from study_router.adapters.studies_store import SqlStudies
 from study_router.adapters.sweeps_store import SqlSweeps
 from study_router.domain.announcements import Announcement
@@ -38,6 +40,8 @@ class SqlTransaction:
         self.backfills = SqlBackfills(connection)
         self.senders = SqlSenders(connection)
         self.announced: list[Announcement] = []
+        self.profiles = SqlSenderProfiles(connection)
+        self.statements = SqlStatements(connection)
         self._connection = connection
 
     def announce(self, announcement: Announcement) -> None:

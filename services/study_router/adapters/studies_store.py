@@ -262,6 +262,7 @@ def _values(study: Study) -> dict[str, Any]:
         "last_arrival_at": study.last_arrival_at,
         "due_at": study.due_at,
         "trace": study.trace,
+        "closed_at": study.closed_at,
     }
 
 
@@ -283,4 +284,5 @@ def _study(row: Row[Any]) -> Study:
         last_arrival_at=row.last_arrival_at,
         due_at=row.due_at,
         trace=row.trace,
+        closed_at=row.closed_at,
     )

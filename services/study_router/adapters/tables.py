@@ -159,6 +159,7 @@ STUDIES: Final = Table(
     Column("last_arrival_at", UtcTime, nullable=False),
     Column("due_at", UtcTime),
     Column("trace", String, nullable=False),
+    Column("closed_at", UtcTime),
 )
 Index("studies_by_uid", STUDIES.c.study_instance_uid)
 _DUE: Final = text("due_at IS NOT NULL")
@@ -243,6 +244,34 @@ SENDER_PAUSES: Final = Table(
     Column("noted_at", UtcTime, nullable=False),
 )
 Index("sender_pauses_by_time", SENDER_PAUSES.c.archive, SENDER_PAUSES.c.station, SENDER_PAUSES.c.noted_at)
+
+SENDER_PROFILES: Final = Table(
+    "sender_profiles",
+    METADATA,
+    # What senders really send. A row is a revision and never changes, but for the time at which it went out of use.
+    Column("organisation", String, primary_key=True),
+    Column("profile", String, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("content", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("put_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+)
+
+SENDER_STATEMENTS: Final = Table(
+    "sender_statements",
+    METADATA,
+    # What senders said about the images of a study: procedure steps and notifications. UIDs and times only.
+    Column("statement", String, primary_key=True),
+    Column("study_instance_uid", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("sender", String, nullable=False),
+    Column("series", JSON, nullable=False),
+    Column("began_at", UtcTime, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+)
+Index("sender_statements_by_study", SENDER_STATEMENTS.c.study_instance_uid)
 
 SNAPSHOTS: Final = Table(
     "snapshots",

@@ -10,6 +10,7 @@ from study_router.domain.registry import Archive, Attachment, DeviceVersion, Fee
 from study_router.domain.stacks import Stack
 from study_router.domain.studies import StudyState
 from study_router.domain.work import CurrentOutcome
+from study_router.usecases.explaining import Note, StackKnown
 from study_router.usecases.reading import Explanation, JobReport, StudyReport
 from udc.router.v1 import archives_pb2, devices_pb2, jobs_pb2, studies_pb2
 from udckit.errors import InvalidRequestError
@@ -167,6 +168,30 @@ def explanation_to_proto(explanation: Explanation) -> studies_pb2.ExplainStudyRe
         ],
         stacks=explanation.notes,
     )
+
+
+def known_to_proto(stack: StackKnown) -> studies_pb2.ExplainStudyResponse.StackFacts:
+    """Return what was known of a stack, for the wire."""
+    return studies_pb2.ExplainStudyResponse.StackFacts(
+        series_instance_uid=stack.series_instance_uid,
+        modality=stack.modality,
+        excluded=stack.excluded,
+        facts=[
+            studies_pb2.ExplainStudyResponse.Fact(
+                name=told.name, raw=told.raw, value=_plain(told.value), source=told.source
+            )
+            for told in stack.facts
+        ],
+    )
+
+
+def _plain(value: str | bool) -> str:
+    return value if isinstance(value, str) else str(value).lower()
+
+
+def note_to_proto(note: Note) -> studies_pb2.StudyNote:
+    """Return what was heard or decided about the end of a study, for the wire."""
+    return studies_pb2.StudyNote(at=codec.timestamp(note.at), text=note.text)
 
 
 def backfill_to_proto(backfill: Backfill) -> studies_pb2.Backfill:

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from study_router.domain.ages import Age, age_at_study, age_band
-from study_router.domain.instances import Header
+from study_router.domain.instances import Header, Told
 from study_router.domain.stacks import SLICES, Stack
 from study_router.domain.studies import Study
 from study_router.domain.work import SubjectFacts
@@ -15,15 +15,6 @@ from udcmodel.ids import digest_of
 
 Value = str | int | float | bool | list[str]
 Facts = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One fact: as sent, as understood, and where it comes from."""
-
-    raw: str
-    value: str | bool
-    source: str = "header"
 
 
 _BODY_PARTS: Final[Mapping[str, str]] = {
@@ -73,16 +64,16 @@ def kernel_class(kernel: str) -> str:
     return next((label for pattern, label in _KERNELS if pattern.search(name)), "") if name else ""
 
 
-def kernel(header: Header) -> Fact | None:
+def _kernel(header: Header) -> Told | None:
     """Return the class of the Convolution Kernel (0018,1210); where that says nothing, what the series is called."""
     of_kernel = kernel_class(header.kernel)
     if of_kernel:
-        return Fact(header.kernel, of_kernel)
+        return Told("kernel_class", header.kernel, of_kernel)
     said = [label for label, words in _KERNELS_IN_WORDS.items() if words.search(header.series_description)]
-    return Fact(header.series_description, said[0], source="series description") if len(said) == 1 else None
+    return Told("kernel_class", header.series_description, said[0], "series description") if len(said) == 1 else None
 
 
-def contrast(header: Header) -> Fact | None:
+def _contrast(header: Header) -> Told | None:
     """Return whether a contrast medium was given, by Contrast/Bolus Agent (0018,0010).
 
     By the letter of the standard neither an absent nor an empty attribute is a statement: it is of Type 2 in a module
@@ -93,33 +84,33 @@ def contrast(header: Header) -> Fact | None:
     text = " ".join(header.contrast_agent.upper().split())
     if not text or _NO_STATEMENT.fullmatch(text):
         return None
-    return Fact(header.contrast_agent, _NO_AGENT.fullmatch(text) is None)
+    return Told("has_contrast", header.contrast_agent, _NO_AGENT.fullmatch(text) is None)
 
 
-def readings(header: Header) -> Mapping[str, Fact]:
-    """Return the facts of a stack that are not taken as they were sent, by name."""
-    read = {
-        "body_part": body_part(header),
-        "view": view(header),
-        "kernel_class": kernel(header),
-        "has_contrast": contrast(header),
+def known_facts(header: Header) -> dict[str, Told]:
+    """Return the facts that may be told by somebody else than the header, each with what was sent and who says so.
+
+    An order goes before a sender profile, and that before the header; a fact that nobody knows is absent.
+    """
+    order, code = header.order_code or header.order_text, header.procedure_code
+    sent = {
+        "modality": (header.modality, header.modality.upper()),
+        "body_part": (header.body_part, _term(header.body_part, _BODY_PARTS)),
+        "view": (header.view_position, _term(header.view_position, _VIEWS)),
+        "laterality": (header.laterality, header.laterality.upper()),
+        "presentation_intent": (header.presentation_intent, header.presentation_intent),
+        "procedure": (order or code, order or code),
     }
-    return {name: fact for name, fact in read.items() if fact is not None}
+    known = {name: Told(name, raw, value) for name, (raw, value) in sent.items() if value}
+    if order:
+        known["procedure"] = Told("procedure", order, order, "order")
+    read = (_kernel(header), _contrast(header), *header.told)
+    return known | {told.name: told for told in read if told is not None}
 
 
-def body_part(header: Header) -> Fact | None:
-    """Return Body Part Examined (0018,0015) in defined terms."""
-    return _fact(header.body_part, lambda text: _BODY_PARTS.get(text, text))
-
-
-def view(header: Header) -> Fact | None:
-    """Return View Position (0018,5101)."""
-    return _fact(header.view_position, lambda text: _VIEWS.get(text, text))
-
-
-def _fact(raw: str, normalise: Callable[[str], str]) -> Fact | None:
+def _term(raw: str, terms: Mapping[str, str]) -> str:
     text = " ".join(raw.upper().split())
-    return Fact(raw, normalise(text)) if text else None
+    return terms.get(text, text)
 
 
 def stack_facts(stack: Stack) -> dict[str, Any]:
@@ -128,8 +119,7 @@ def stack_facts(stack: Stack) -> dict[str, Any]:
     is_placed = geometry.normal is not None
     is_view = not is_placed and header.modality not in SLICES
     known: dict[str, Value | None] = {
-        "modality": header.modality.upper() or None,
-        "laterality": header.laterality.upper() or None,
+        **{name: told.value for name, told in known_facts(header).items()},
         "orientation": geometry.orientation.value if is_placed or is_view else None,
         "series_number": header.series_number,
         "description": header.series_description or None,
@@ -149,10 +139,8 @@ def stack_facts(stack: Stack) -> dict[str, Any]:
         "manufacturer": header.manufacturer or None,
         "model": header.model or None,
         "photometric": header.photometric or None,
-        "presentation_intent": header.presentation_intent or None,
     }
-    read = {name: fact.value for name, fact in readings(header).items()}
-    return {name: value for name, value in known.items() if value is not None} | read
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def study_age(study: Study) -> Age:
@@ -192,7 +180,8 @@ def snapshot_facts(study: Study, stacks: Sequence[Stack]) -> dict[str, Any]:
                 "excluded": stack.exclusion.value if stack.exclusion else "",
                 "excluded_why": stack.exclusion_why,
                 "facts": stack_facts(stack),
-                "readings": {name: asdict(fact) for name, fact in readings(stack.common).items()},
+                "profile": stack.first.profile,
+                "known": [asdict(told) for told in known_facts(stack.common).values()],
             }
             for stack in stacks
         ],

@@ -49,12 +49,24 @@ class Frame:
         return replace(header, **said) if said else header
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A fact: as sent, as understood, and who says so."""
+
+    name: str
+    raw: str
+    value: str | bool
+    source: str = "header"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """What is kept of an instance's header. Absent attributes are None or empty; values are as sent, stripped.
 
     Patient identity is not part of it: it belongs to the study. Of a multi-frame image it holds what all frames share;
     ``frames`` holds what differs, one for each frame. ``rejects`` holds the instances that a rejection note names.
+    ``told`` and ``profile`` are never stored: they say which facts come from an order or a sender profile, and then the
+    fields hold those.
     """
 
     sop_class_uid: str
@@ -100,6 +112,15 @@ class Header:
     stack_id: str = ""
     frame_number: int = 1
     frames: tuple[Frame, ...] = ()
+    ae_title: str = ""
+    institution: str = ""
+    charset: str = ""
+    order_code: str = ""
+    order_text: str = ""
+    procedure_code: str = ""
+    images_in_acquisition: int | None = None
+    told: tuple[Told, ...] = ()
+    profile: str = ""
 
     def images(self) -> tuple["Header", ...]:
         """Return one header for each frame; only this one where the frames have no place of their own."""

@@ -157,10 +157,15 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """The device shall see these stacks; ``latest_arrival_at`` is that of everything that could have been chosen."""
+    """The device shall see ``chosen``; ``candidates`` is everything that could have been chosen."""
 
     chosen: tuple[Chosen, ...]
-    latest_arrival_at: datetime
+    candidates: tuple[Stack, ...]
+
+    @property
+    def latest_arrival_at(self) -> datetime:
+        """When the latest image of all candidates came."""
+        return max(stack.last_arrival_at for stack in self.candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +209,15 @@ def decide(rules: CompiledRules, *, study: Mapping[str, Any], age_why: str, stac
     if failing is not None:
         return Decision(NotEligible(_not_eligible(failing, age_why)), clauses, tuple(notes))
     chosen: list[Chosen] = []
-    arrivals: list[datetime] = []
+    candidates: list[Stack] = []
     for item in rules.inputs:
         picked = _pick(item, stacks, notes)
         if isinstance(picked, NotEligible | Insufficient):
             return Decision(picked, clauses, tuple(notes))
-        taken, latest = picked
+        taken, considered = picked
         chosen.extend(taken)
-        arrivals.append(latest)
-    return Decision(Matched(tuple(chosen), max(arrivals)), clauses, tuple(notes))
+        candidates.extend(considered)
+    return Decision(Matched(tuple(chosen), tuple(candidates)), clauses, tuple(notes))
 
 
 def name_of(verdict: Matched | NotEligible | Insufficient) -> str:
@@ -239,7 +244,7 @@ def _not_eligible(clause: ClauseResult, age_why: str) -> Ending:
 
 def _pick(
     item: CompiledInput, stacks: Sequence[Stack], notes: list[str]
-) -> tuple[list[Chosen], datetime] | NotEligible | Insufficient:
+) -> tuple[list[Chosen], list[Stack]] | NotEligible | Insufficient:
     name = item.spec.name
     candidates, rejected = _meant(item, stacks, notes)
     if not candidates and rejected:
@@ -248,7 +253,6 @@ def _pick(
     if not candidates:
         why = "; ".join(list(dict.fromkeys(notes))[-_NAMED:]) or name
         return NotEligible(Ending(reason="NO_INPUT", detail=f"no stack of the study can be the input {why}"))
-    latest = max(stack.last_arrival_at for stack in candidates)
     ranked = sorted(candidates, key=lambda stack: _rank(item, stack))
     accepted: list[Stack] = []
     refused: list[Objection] = []
@@ -267,7 +271,7 @@ def _pick(
     taken = accepted[: item.spec.at_most or 1]
     for stack in accepted:
         notes.append(f"{name}: {_label(stack)}: " + ("chosen" if stack in taken else _why_not(item, stack, taken[0])))
-    return [Chosen(name, stack) for stack in taken], latest
+    return [Chosen(name, stack) for stack in taken], candidates
 
 
 def _meant(item: CompiledInput, stacks: Sequence[Stack], notes: list[str]) -> tuple[list[Stack], list[Stack]]:

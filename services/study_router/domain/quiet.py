@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 from study_router.domain.readiness import Quiet
+from study_router.domain.sender_profiles import RegisteredProfile
 from study_router.domain.stacks import Stack
 
 MIN_STUDIES: Final = 50
@@ -108,8 +109,8 @@ def learnt_quiet(known: Mapping[Sender, Sequence[Pauses]], *, setting: Quiet, lo
         setting: Never less than this, and this while too little is known.
         longest: Never more than this, unless the setting is more.
     """
-    stack, stack_why = setting.stack, ""
-    study, study_why = setting.study, ""
+    stack, stack_why = setting.stack, setting.stack_why
+    study, study_why = setting.study, setting.study_why
     for sender in sorted(known):
         inside = [item.stack for item in known[sender] if item.stack is not None]
         between = [item.study for item in known[sender] if item.study is not None]
@@ -120,6 +121,29 @@ def learnt_quiet(known: Mapping[Sender, Sequence[Pauses]], *, setting: Quiet, lo
         if wait is not None and wait > study:
             study, study_why = wait, _why(wait, between, sender)
     return Quiet(stack=stack, study=study, stack_why=stack_why, study_why=study_why)
+
+
+def declared_quiet(profiles: Sequence[RegisteredProfile | None], *, setting: Quiet) -> Quiet:
+    """Return how long a study must be silent as its senders' profiles say; the slowest sender decides.
+
+    Args:
+        profiles: That of every sender of the study, None for a sender without one.
+        setting: For senders without a profile, and for what a profile leaves out.
+    """
+    if not profiles:
+        return setting
+    stack, stack_why = max(_declared(profile, "input_s", setting.stack) for profile in profiles)
+    study, study_why = max(_declared(profile, "study_s", setting.study) for profile in profiles)
+    return Quiet(stack=stack, study=study, stack_why=stack_why, study_why=study_why)
+
+
+def _declared(
+    profile: RegisteredProfile | None, name: Literal["input_s", "study_s"], setting: timedelta
+) -> tuple[timedelta, str]:
+    told: float | None = None if profile is None else getattr(profile.content.quiet, name)
+    if told is None:
+        return setting, ""
+    return timedelta(seconds=told), f"{told:g} s as sender profile {profile} says"
 
 
 def _learnt(pauses: Sequence[timedelta], *, at_most: timedelta) -> timedelta | None:

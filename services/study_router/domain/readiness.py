@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
+from study_router.domain.finished import Finished
 from study_router.domain.instances import DERIVED_MODALITIES, InstanceClass
-from study_router.domain.studies import StoredInstance, Study
+from study_router.domain.studies import StoredInstance, Study, StudyState
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,45 @@ class Closing:
     look_at: datetime
 
 
-def closing_of(study: Study, *, now: datetime, quiet: Quiet) -> Closing:
-    """Decide whether the study is finished."""
+NOTHING_SAID: Final = Finished()
+
+
+def closing_of(
+    study: Study,
+    *,
+    now: datetime,
+    quiet: Quiet,
+    finished: Finished = NOTHING_SAID,
+    longest: timedelta = timedelta(0),
+) -> Closing:
+    """Decide whether the study is finished.
+
+    Args:
+        study: The study.
+        now: The time.
+        quiet: How long it must be silent where nobody says that it is finished.
+        finished: What was said about its end.
+        longest: How long it must be silent where somebody says that more is to come; what is said and never comes
+            must not keep it open for ever.
+    """
     if study.is_forced:
-        return Closing(is_due=True, evidence=("forced by an operator",), look_at=now)
-    closes_at = study.last_arrival_at + quiet.study
-    needed = quiet.study_why or f"{quiet.study.total_seconds():g} s"
-    evidence = (f"quiet for {needed}",) if now >= closes_at else ()
+        return Closing(is_due=True, evidence=("forced by an operator", *finished.lines), look_at=now)
+    if finished.is_certain:
+        return Closing(is_due=True, evidence=finished.lines, look_at=now)
+    wait, needed = quiet.study, quiet.study_why or f"{quiet.study.total_seconds():g} s"
+    if finished.against and longest > wait:
+        wait, needed = longest, f"{longest.total_seconds():g} s"
+    closes_at = study.last_arrival_at + wait
+    evidence = (f"quiet for {needed}", *finished.lines) if now >= closes_at else ()
     return Closing(is_due=now >= closes_at, evidence=evidence, look_at=closes_at)
 
 
 def became_complete_at(study: Study, *, quiet: Quiet) -> datetime:
-    """Return when silence made the study complete, whether or not anybody was looking."""
-    return study.last_arrival_at + quiet.study
+    """Return when the study became complete, whether or not anybody was looking: by silence, or closed before it."""
+    silent_at = study.last_arrival_at + quiet.study
+    if study.state is StudyState.CLOSED and study.closed_at is not None:
+        return min(study.closed_at, silent_at)
+    return silent_at
 
 
 def behind(instances: Sequence[StoredInstance], *, archive: str, held: Mapping[str, int]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ STACK_FACTS: Final[Mapping[str, str]] = {
     "body_part": STRING,
     "view": STRING,
     "laterality": STRING,
+    "procedure": STRING,
     "orientation": STRING,
     "series_number": INT,
     "description": STRING,

@@ -51,6 +51,7 @@ class Study:
         last_arrival_at: When its latest source instance did.
         due_at: When it has to be looked at next; None for never.
         trace: W3C trace context of the revision's root span.
+        closed_at: When this revision was closed first; None while it was never.
     """
 
     study: str
@@ -69,6 +70,7 @@ class Study:
     is_forced: bool = False
     reason: str = ""
     trace: str = ""
+    closed_at: datetime | None = None
 
     def is_quiet(self, *, now: datetime, quiet: timedelta) -> bool:
         """Say whether no source instance has come for at least ``quiet``."""

@@ -61,9 +61,15 @@ class EvaluateStudy:
         closing = (
             Closing(is_due=True, evidence=(), look_at=now)
             if is_closed
-            else closing_of(view.study, now=now, quiet=self.plan.quiet_of(view))
+            else closing_of(
+                view.study,
+                now=now,
+                quiet=self.plan.quiet_of(view),
+                finished=view.finished(),
+                longest=self.plan.longest_quiet.study,
+            )
         )
-        plans = await self.plan(view, now=now, is_closing=closing.is_due)
+        plans = await self.plan(view, now=now, closing=closing)
         looks = [closing.look_at, *(plan.look_at for plan in plans if plan.look_at is not None)]
         crash.point("router.before_plan")
         await self.store.transact(
@@ -120,7 +126,7 @@ class EvaluateStudy:
         now = self.clock.now()
         is_closed = study.state is StudyState.CLOSED
         before = transaction.studies.snapshot(study.study, study.revision) if is_closed else None
-        snapshot = _snapshot(view, plans, before)
+        snapshot = _snapshot(view, plans, before, evidence)
         transaction.studies.keep_snapshot(study.study, study.revision, snapshot, at=now)
         latest = _latest_outcomes(transaction.jobs.outcomes(study.study))
         for plan in plans:
@@ -128,7 +134,7 @@ class EvaluateStudy:
         if evidence is None:
             transaction.studies.save(replace(study, due_at=look_at))
             return
-        transaction.studies.save(replace(study, state=StudyState.CLOSED, due_at=None))
+        transaction.studies.save(replace(study, state=StudyState.CLOSED, due_at=None, closed_at=study.closed_at or now))
         if is_closed:
             return
         pauses = pauses_of(view.stacks(), longest=self.plan.longest_quiet)
@@ -281,9 +287,13 @@ def _latest_outcomes(outcomes: Sequence[CurrentOutcome]) -> Mapping[str, Current
     return latest
 
 
-def _snapshot(view: View, plans: Sequence[Plan], before: Snapshot | None) -> Snapshot:
+def _snapshot(view: View, plans: Sequence[Plan], before: Snapshot | None, evidence: tuple[str, ...] | None) -> Snapshot:
     """Return what ``plans`` rest on, with what was decided ``before`` for other attachments of a closed study."""
     facts = snapshot_facts(view.study, view.stacks())
+    if before is not None:
+        facts["finished"] = before.facts.get("finished", [])
+    elif evidence is not None:
+        facts["finished"] = list(evidence)
     rules: dict[str, Any] = dict(before.rules) if before is not None else {}
     rules |= {
         plan.attachment.attachment: {
@@ -304,5 +314,8 @@ def _evidence(job: Job, now: datetime, plan: Plan) -> str:
         raise InternalError(f"job {job.job} was made for a study that does not match", job=job.job)
     quiet_s = (now - matched.latest_arrival_at).total_seconds()
     origin = "; ordered by a backfill" if plan.is_backfill else ""
-    needed = f" ({plan.quiet_why})" if plan.quiet_why else ""
-    return f"run {job.run}{origin}; input complete, quiet for {quiet_s:.1f} s{needed}, the index equals the archive"
+    if plan.finished_why:
+        why = "; ".join(plan.finished_why)
+    else:
+        why = f"quiet for {quiet_s:.1f} s" + (f" ({plan.quiet_why})" if plan.quiet_why else "")
+    return f"run {job.run}{origin}; input complete, {why}, the index equals the archive"

@@ -302,13 +302,14 @@ class IndexSeries:
                 study_date=seen[0].study_date,
                 description=seen[0].study_description,
             )
+            current = replace(current, due_at=self._first_look(transaction, current, arrival.arrived_at, seen))
             self._open(transaction, current)
         elif current.state is StudyState.QUARANTINED and _has_sources(seen, own):
             # The other patient of a study that was released is there again.
             for same in transaction.studies.find(study_instance_uid=current.study_instance_uid):
                 self._quarantine(transaction, same)
         elif arrived:
-            self._reopen(transaction, current, at=arrival.arrived_at, reason="source instances arrived")
+            self._reopen(transaction, current, at=arrival.arrived_at, reason="source instances arrived", seen=seen)
         elif self._rejects(transaction, study, changed, before):
             self._reopen(transaction, current, at=current.last_arrival_at, reason="source instances were rejected")
         transaction.studies.locate(study, archive.archive, at=arrival.arrived_at)
@@ -382,7 +383,26 @@ class IndexSeries:
             )
         )
 
-    def _reopen(self, transaction: Transaction, study: Study, *, at: datetime, reason: str) -> None:
+    def _first_look(
+        self, transaction: Transaction, study: Study, arrived_at: datetime, seen: Sequence[SeenInstance]
+    ) -> datetime:
+        """Return when a study is looked at after an arrival: at once where something else than silence may decide."""
+        is_said = (
+            any(item.header.images_in_acquisition for item in seen)
+            or transaction.statements.of_study(study.study_instance_uid)
+            or any(item.content.views for item in transaction.profiles.of_organisation(study.organisation))
+        )
+        return arrived_at if is_said else arrived_at + timedelta(seconds=self.input_quiet_s)
+
+    def _reopen(
+        self,
+        transaction: Transaction,
+        study: Study,
+        *,
+        at: datetime,
+        reason: str,
+        seen: Sequence[SeenInstance] = (),
+    ) -> None:
         if study.state is StudyState.QUARANTINED:
             return
         now = self.clock.now()
@@ -393,10 +413,10 @@ class IndexSeries:
             version=study.version + 1,
             last_arrival_at=last,
             is_forced=False,
-            due_at=max(last + timedelta(seconds=self.input_quiet_s), now),
+            due_at=max(self._first_look(transaction, study, last, seen), now),
         )
         if study.state is StudyState.CLOSED:
-            changed = replace(changed, revision=study.revision + 1, trace=self.begin_trace(study.trace))
+            changed = replace(changed, revision=study.revision + 1, closed_at=None, trace=self.begin_trace(study.trace))
             transaction.studies.note(
                 study.study, StudyEntry(at=now, event=StudyEvent.REVISED, revision=changed.revision, detail=reason)
             )

@@ -8,8 +8,8 @@ from typing import Final
 from study_router.domain.ages import parse_date
 from study_router.domain.facts import study_age, study_facts, subject_facts
 from study_router.domain.matching import Decision, Insufficient, Matched, NotEligible, decide
-from study_router.domain.quiet import learnt_quiet
-from study_router.domain.readiness import Quiet, became_complete_at
+from study_router.domain.quiet import declared_quiet, learnt_quiet
+from study_router.domain.readiness import Closing, Quiet, became_complete_at
 from study_router.domain.registry import Attachment, DeviceVersion
 from study_router.domain.studies import Study, StudyState
 from study_router.domain.work import Ending, Job, JobInput
@@ -32,6 +32,7 @@ class Plan:
         look_at: When to look again.
         is_backfill: The study was complete before the attachment began.
         quiet_why: From whom and from how much the silence of the inputs was learnt; empty for the setting.
+        finished_why: Why the inputs were finished without any silence; empty where silence decided.
     """
 
     attachment: Attachment
@@ -43,6 +44,7 @@ class Plan:
     look_at: datetime | None = None
     is_backfill: bool = False
     quiet_why: str = ""
+    finished_why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,21 +71,27 @@ class PlanStudy:
     job_deadline_s: float
     max_study_age_days: float | None
 
-    async def __call__(self, view: View, *, now: datetime, is_closing: bool) -> Sequence[Plan]:
+    async def __call__(self, view: View, *, now: datetime, closing: Closing) -> Sequence[Plan]:
         """Plan for all attachments.
+
+        Args:
+            view: The study.
+            now: The time.
+            closing: Whether the study is closed now; then whatever is left is settled.
 
         Raises:
             UpstreamUnavailableError: the object store is away.
         """
         return [
-            await self._plan(view, attachment, device, now=now, is_closing=is_closing)
+            await self._plan(view, attachment, device, now=now, closing=closing)
             for attachment, device in view.attachments
             if self._is_concerned(view, attachment)
         ]
 
     def quiet_of(self, view: View) -> Quiet:
         """Return how long silence must last for this study."""
-        return learnt_quiet(view.pauses, setting=self.quiet, longest=self.longest_quiet)
+        declared = declared_quiet(view.profiles, setting=self.quiet)
+        return learnt_quiet(view.pauses, setting=declared, longest=self.longest_quiet)
 
     def concerns(
         self, study: Study, archives: Sequence[str], attachment: Attachment, *, quiet: Quiet | None = None
@@ -117,7 +125,7 @@ class PlanStudy:
         return self.concerns(view.study, view.archives, attachment, quiet=self.quiet_of(view))
 
     async def _plan(
-        self, view: View, attachment: Attachment, device: DeviceVersion, *, now: datetime, is_closing: bool
+        self, view: View, attachment: Attachment, device: DeviceVersion, *, now: datetime, closing: Closing
     ) -> Plan:
         stacks = view.stacks(attachment)
         decision = decide(
@@ -131,22 +139,41 @@ class PlanStudy:
         plan = Plan(attachment, device, decision, is_backfill=is_backfill, quiet_why=quiet.stack_why)
         match decision.verdict:
             case NotEligible(ending=ending):
-                return replace(plan, outcome=Outcome.NOT_ELIGIBLE, ending=ending) if is_closing else plan
+                return replace(plan, outcome=Outcome.NOT_ELIGIBLE, ending=ending) if closing.is_due else plan
             case Insufficient(ending=ending):
-                return replace(plan, outcome=Outcome.INSUFFICIENT, ending=ending) if is_closing else plan
+                return replace(plan, outcome=Outcome.INSUFFICIENT, ending=ending) if closing.is_due else plan
             case Matched(chosen=chosen) if len(chosen) > MAX_INPUTS:
                 ending = Ending(
                     reason="TOO_MANY_INPUTS",
                     detail=f"{len(chosen)} stacks are its input; a job has at most {MAX_INPUTS}",
                     category=ErrorCategory.NUMBER_OF_IMAGES,
                 )
-                return replace(plan, outcome=Outcome.INSUFFICIENT, ending=ending) if is_closing else plan
+                return replace(plan, outcome=Outcome.INSUFFICIENT, ending=ending) if closing.is_due else plan
             case Matched() as matched:
-                ready_at = matched.latest_arrival_at + quiet.stack
-                if now < ready_at and not is_closing:
+                ready_at, why = self._ready(view, matched, quiet)
+                if now < ready_at and not closing.is_due:
                     return replace(plan, look_at=ready_at)
+                if now < ready_at:
+                    why = closing.evidence
                 # A study that is declared complete does not wait for silence.
-                return replace(plan, job=await self._job(view, plan, matched, now, ready_at=min(ready_at, now)))
+                job = await self._job(view, plan, matched, now, ready_at=min(ready_at, now))
+                return replace(plan, job=job, finished_why=why)
+
+    def _ready(self, view: View, matched: Matched, quiet: Quiet) -> tuple[datetime, tuple[str, ...]]:
+        """Return when everything that could be chosen is finished, and why if that was not decided by silence."""
+        ready_at: list[datetime] = []
+        why: list[str] = []
+        is_said = True
+        for stack in matched.candidates:
+            finished = view.finished_stack(stack)
+            is_said = is_said and finished.is_certain
+            if finished.is_certain:
+                ready_at.append(stack.last_arrival_at)
+                why.extend(finished.evidence)
+            else:
+                wait = max(quiet.stack, self.longest_quiet.stack) if finished.against else quiet.stack
+                ready_at.append(stack.last_arrival_at + wait)
+        return max(ready_at), tuple(dict.fromkeys(why)) if is_said else ()
 
     async def _job(self, view: View, plan: Plan, matched: Matched, now: datetime, *, ready_at: datetime) -> Job:
         inputs = [

@@ -120,6 +120,7 @@ class ReleaseStudy:
             is_forced=False,
             reason="",
             due_at=now,
+            closed_at=None,
             trace=self.begin_trace(study.trace),
         )
         transaction.studies.save(released)

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from study_router.domain.finished import Finished, Statement, stack_finished, study_finished
 from study_router.domain.matching import CompiledRules, Compiler, compile_rules
 from study_router.domain.quiet import Pauses, Sender
 from study_router.domain.registry import Attachment, DeviceVersion
+from study_router.domain.sender_profiles import RegisteredProfile
 from study_router.domain.stacks import Stack, build_stacks
 from study_router.domain.studies import StoredInstance, Study, StudyState
+from study_router.domain.understanding import understood
 from study_router.ports import Transaction
 from udcmodel.manifest import Manifest
 
@@ -19,12 +22,14 @@ class View:
     Attributes:
         study: The study.
         archives: Where it lies, first seen first.
-        instances: What is known of it in all archives.
+        instances: What is known of it in all archives, as sender profiles read it.
         attachments: Every attachment with its device version.
         has_arrivals: A series of it still has to be read.
         backfilled: Attachments to which it was handed although it was complete before them.
         pauses: How long the senders of its stacks paused in earlier studies.
         settled: Those of them that have their outcome in this revision.
+        statements: What senders said about it.
+        profiles: Sender profiles, that of every sender of its source images; None for a sender without one.
     """
 
     study: Study
@@ -35,6 +40,8 @@ class View:
     backfilled: frozenset[str] = frozenset()
     settled: frozenset[str] = frozenset()
     pauses: Mapping[Sender, Sequence[Pauses]] = field(default_factory=dict)
+    profiles: tuple[RegisteredProfile | None, ...] = ()
+    statements: tuple[Statement, ...] = ()
 
     @property
     def owed(self) -> frozenset[str]:
@@ -47,6 +54,14 @@ class View:
         archives = [name for name in self.archives if not sources or name in sources]
         return build_stacks(self.instances, study_instance_uid=self.study.study_instance_uid, archives=archives)
 
+    def finished(self) -> Finished:
+        """Return what is known about the end of the study beside silence."""
+        return study_finished(self.instances, self.stacks(), statements=self.statements, profiles=self.profiles)
+
+    def finished_stack(self, stack: Stack) -> Finished:
+        """Return what is known about the end of one of its stacks beside silence."""
+        return stack_finished(stack, self.instances, self.statements)
+
 
 def view_of(transaction: Transaction, study: Study) -> View:
     """Return everything known about a study."""
@@ -57,11 +72,14 @@ def view_of(transaction: Transaction, study: Study) -> View:
     ]
     backfilled = transaction.backfills.attachments_of(study.study)
     outcomes = transaction.jobs.outcomes(study.study, revision=study.revision) if backfilled else ()
-    instances = tuple(transaction.studies.instances(study.study))
+    instances = transaction.studies.instances(study.study)
+    read = understood(instances, transaction.profiles.of_organisation(study.organisation))
     return View(
         study=study,
         archives=tuple(transaction.studies.locations(study.study)),
-        instances=instances,
+        instances=read.instances,
+        profiles=read.profiles,
+        statements=tuple(transaction.statements.of_study(study.study_instance_uid)),
         attachments=tuple(attachments),
         has_arrivals=transaction.intake.has_arrivals(study.study_instance_uid),
         backfilled=backfilled,

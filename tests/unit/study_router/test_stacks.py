@@ -191,12 +191,13 @@ def test_what_was_not_taken_as_sent_is_kept_with_what_was_sent_and_where_it_stoo
         image.SeriesDescription, image.ContrastBolusAgent = "Голова кость 1.0", "нет"
     stacks = build_stacks(stored(seen(images)), study_instance_uid="1", archives=["hospital"])
     [kept] = snapshot_facts(study_of("axial"), stacks)["stacks"]
-    assert kept["readings"] == {
-        "body_part": {"raw": "THORAX", "value": "CHEST", "source": "header"},
-        "kernel_class": {"raw": "Голова кость 1.0", "value": "BONE", "source": "series description"},
-        "has_contrast": {"raw": "нет", "value": False, "source": "header"},
-    }
-    assert {name: kept["facts"][name] for name in kept["readings"]} == {
+    assert [told for told in kept["known"] if told["name"] != "modality"] == [
+        {"name": "body_part", "raw": "THORAX", "value": "CHEST", "source": "header"},
+        {"name": "kernel_class", "raw": "Голова кость 1.0", "value": "BONE", "source": "series description"},
+        {"name": "has_contrast", "raw": "нет", "value": False, "source": "header"},
+    ]
+    assert {told["name"]: kept["facts"][told["name"]] for told in kept["known"]} == {
+        "modality": "CT",
         "body_part": "CHEST",
         "kernel_class": "BONE",
         "has_contrast": False,

@@ -23,7 +23,7 @@ STUDY_STATE_CLOSED: StudyState
 STUDY_STATE_QUARANTINED: StudyState
 
 class Study(_message.Message):
-    __slots__ = ("study", "study_instance_uid", "organisation", "state", "revision", "archives", "first_seen_at", "last_arrival_at", "stacks", "outcomes", "trace_id", "reason", "history")
+    __slots__ = ("study", "study_instance_uid", "organisation", "state", "revision", "archives", "first_seen_at", "last_arrival_at", "stacks", "outcomes", "trace_id", "reason", "history", "notes")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     STUDY_INSTANCE_UID_FIELD_NUMBER: _ClassVar[int]
     ORGANISATION_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class Study(_message.Message):
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     study: str
     study_instance_uid: str
     organisation: str
@@ -50,7 +51,8 @@ class Study(_message.Message):
     trace_id: str
     reason: str
     history: _containers.RepeatedCompositeFieldContainer[StudyEntry]
-    def __init__(self, study: _Optional[str] = ..., study_instance_uid: _Optional[str] = ..., organisation: _Optional[str] = ..., state: _Optional[_Union[StudyState, str]] = ..., revision: _Optional[int] = ..., archives: _Optional[_Iterable[str]] = ..., first_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_arrival_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stacks: _Optional[_Iterable[_Union[Stack, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[StudyOutcome, _Mapping]]] = ..., trace_id: _Optional[str] = ..., reason: _Optional[str] = ..., history: _Optional[_Iterable[_Union[StudyEntry, _Mapping]]] = ...) -> None: ...
+    notes: _containers.RepeatedCompositeFieldContainer[StudyNote]
+    def __init__(self, study: _Optional[str] = ..., study_instance_uid: _Optional[str] = ..., organisation: _Optional[str] = ..., state: _Optional[_Union[StudyState, str]] = ..., revision: _Optional[int] = ..., archives: _Optional[_Iterable[str]] = ..., first_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_arrival_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stacks: _Optional[_Iterable[_Union[Stack, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[StudyOutcome, _Mapping]]] = ..., trace_id: _Optional[str] = ..., reason: _Optional[str] = ..., history: _Optional[_Iterable[_Union[StudyEntry, _Mapping]]] = ..., notes: _Optional[_Iterable[_Union[StudyNote, _Mapping]]] = ...) -> None: ...
 
 class StudyEntry(_message.Message):
     __slots__ = ("at", "event", "revision", "detail")
@@ -63,6 +65,14 @@ class StudyEntry(_message.Message):
     revision: int
     detail: str
     def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event: _Optional[str] = ..., revision: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class StudyNote(_message.Message):
+    __slots__ = ("at", "text")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    text: str
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Stack(_message.Message):
     __slots__ = ("series_instance_uid", "key", "modality", "description", "frame_count", "closed", "slice_spacing_mm", "excluded")
@@ -141,7 +151,7 @@ class ExplainStudyRequest(_message.Message):
     def __init__(self, study: _Optional[str] = ...) -> None: ...
 
 class ExplainStudyResponse(_message.Message):
-    __slots__ = ("explanations", "study")
+    __slots__ = ("explanations", "study", "stacks", "finished")
     class Clause(_message.Message):
         __slots__ = ("name", "expression", "value", "explanation")
         NAME_FIELD_NUMBER: _ClassVar[int]
@@ -168,11 +178,37 @@ class ExplainStudyResponse(_message.Message):
         clauses: _containers.RepeatedCompositeFieldContainer[ExplainStudyResponse.Clause]
         stacks: _containers.RepeatedScalarFieldContainer[str]
         def __init__(self, attachment: _Optional[str] = ..., device: _Optional[str] = ..., version: _Optional[str] = ..., decision: _Optional[str] = ..., clauses: _Optional[_Iterable[_Union[ExplainStudyResponse.Clause, _Mapping]]] = ..., stacks: _Optional[_Iterable[str]] = ...) -> None: ...
+    class Fact(_message.Message):
+        __slots__ = ("name", "raw", "value", "source")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        RAW_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        SOURCE_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        raw: str
+        value: str
+        source: str
+        def __init__(self, name: _Optional[str] = ..., raw: _Optional[str] = ..., value: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
+    class StackFacts(_message.Message):
+        __slots__ = ("series_instance_uid", "modality", "excluded", "facts")
+        SERIES_INSTANCE_UID_FIELD_NUMBER: _ClassVar[int]
+        MODALITY_FIELD_NUMBER: _ClassVar[int]
+        EXCLUDED_FIELD_NUMBER: _ClassVar[int]
+        FACTS_FIELD_NUMBER: _ClassVar[int]
+        series_instance_uid: str
+        modality: str
+        excluded: str
+        facts: _containers.RepeatedCompositeFieldContainer[ExplainStudyResponse.Fact]
+        def __init__(self, series_instance_uid: _Optional[str] = ..., modality: _Optional[str] = ..., excluded: _Optional[str] = ..., facts: _Optional[_Iterable[_Union[ExplainStudyResponse.Fact, _Mapping]]] = ...) -> None: ...
     EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
     STUDY_FIELD_NUMBER: _ClassVar[int]
+    STACKS_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
     explanations: _containers.RepeatedCompositeFieldContainer[ExplainStudyResponse.Explanation]
     study: Study
-    def __init__(self, explanations: _Optional[_Iterable[_Union[ExplainStudyResponse.Explanation, _Mapping]]] = ..., study: _Optional[_Union[Study, _Mapping]] = ...) -> None: ...
+    stacks: _containers.RepeatedCompositeFieldContainer[ExplainStudyResponse.StackFacts]
+    finished: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, explanations: _Optional[_Iterable[_Union[ExplainStudyResponse.Explanation, _Mapping]]] = ..., study: _Optional[_Union[Study, _Mapping]] = ..., stacks: _Optional[_Iterable[_Union[ExplainStudyResponse.StackFacts, _Mapping]]] = ..., finished: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CompleteStudyRequest(_message.Message):
     __slots__ = ("request_id", "study")
