@@ -92,7 +92,7 @@ _INSERT: Final = insert(OUTBOX, dialect="sqlite").on_conflict_do_nothing(index_e
 
 
 def _inserting_document() -> Insert:
-    """Return an INSERT of all rows of one JSON document.
+    """Return an INSERT of all rows of one JSON document, in their order.
 
     To PostgreSQL the driver sends the rows of an ``executemany`` one by one, at twice the cost.
     """
@@ -117,7 +117,6 @@ def _as_json(row: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-# A transaction of its own: numbers are final before anybody sees them, so that a crash cannot give them twice.
 _ANNOUNCED: Final = tuple(column for column in OUTBOX.c if column.name not in {"position", "announced_at"})
 _UNNUMBERED: Final = (
     select(OUTBOX.c.position)
@@ -132,6 +131,7 @@ _NUMBERS: Final = select(
         "sequence"
     ),
 ).subquery()
+# A transaction of its own: numbers are final before anybody sees them, so that a crash cannot give them twice.
 _NUMBER: Final = (
     update(OUTBOX)
     .values(sequence=_NUMBERS.c.sequence)
