@@ -111,8 +111,7 @@ class Relay:
                 if time.monotonic() >= cleans_at:
                     await self._keep_house(lease)
                     cleans_at = time.monotonic() + _HOUSEKEEPING_S
-                began = time.monotonic()
-                batch = await self._relay_batch(lease, published)
+                published = await self._relay_batch(lease, published)
             except LostLeaseError:
                 raise
             except ServiceError as error:
@@ -123,25 +122,21 @@ class Relay:
                 continue
             self.stalled_by = None
             failures = 0
-            published = batch[-1].sequence if batch else None
-            if not batch:
+            if published is None:
                 await self._wait_for_work()
-            elif len(batch) < BATCH:
-                # A round costs the same for one event and for many: more of them come together while it rests.
-                await asyncio.sleep(min(time.monotonic() - began, POLL_S))
 
-    async def _relay_batch(self, lease: Lease, published: int | None) -> Sequence[Announcement]:
-        """Publish what comes after ``published``, and return it; empty when there is nothing to do."""
+    async def _relay_batch(self, lease: Lease, published: int | None) -> int | None:
+        """Publish what comes after ``published``; return its last number, or None when there is nothing to do."""
         if published is None and not await self._database.read(outbox.is_waiting):
-            return ()
+            return None
         batch = await self._database.transact(lambda connection: self._take(connection, lease, published))
         if not batch:
-            return ()
+            return None
         crash.point("relay.after_number")
         await self._publish(batch)
         crash.point("relay.after_publish")
         _published.add(len(batch))
-        return batch
+        return batch[-1].sequence
 
     def _stall(self, error: ServiceError) -> None:
         """Nothing is lost: the events stay where they are, and work goes on."""

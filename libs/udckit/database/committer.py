@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from udckit import crash
 from udckit.database.faults import Fault, fault_of
-from udckit.database.late_rows import collecting
+from udckit.database.late_writes import collecting
 from udckit.database.work import Job
 from udckit.errors import ConflictError, TimedOutError, UpstreamUnavailableError
 
@@ -212,11 +212,11 @@ class Committer(threading.Thread):
 
 
 def _run(jobs: Sequence[Job], connection: Connection) -> None:
-    late_rows = collecting(connection)
+    late_writes = collecting(connection)
     try:
         for job in jobs:
             job.run(connection)
-        late_rows.write(connection)
+        late_writes.write(connection)
     except BaseException as error:
         _raise_unless_own_fault(error)
         raise _JobFailedError from error
@@ -225,9 +225,9 @@ def _run(jobs: Sequence[Job], connection: Connection) -> None:
 def _run_isolated(job: Job, connection: Connection) -> None:
     try:
         connection.exec_driver_sql("SAVEPOINT job")
-        late_rows = collecting(connection)
+        late_writes = collecting(connection)
         job.run(connection)
-        late_rows.write(connection)
+        late_writes.write(connection)
         connection.exec_driver_sql("RELEASE SAVEPOINT job")
     except BaseException as error:  # noqa: BLE001 whatever a work raises belongs to its caller, not to this thread
         _raise_unless_own_fault(error)

@@ -10,6 +10,17 @@ SerialId: Final = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit number that the database gives out; SQLite does so only for a column declared ``INTEGER``."""
 
 
+def utc(moment: datetime) -> datetime:
+    """Return ``moment`` in UTC.
+
+    Raises:
+        ValueError: it is naive; nobody can say when it was.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()} has no time zone")
+    return moment.astimezone(UTC)
+
+
 class UtcTime(TypeDecorator[datetime]):
     """A moment: aware, in UTC, to the microsecond.
 
@@ -27,12 +38,10 @@ class UtcTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(String(32))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
-        """Refuse a naive time: nobody can say when it was."""
+        """Refuse a naive time."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value.isoformat()} has no time zone")
-        moment = value.astimezone(UTC)
+        moment = utc(value)
         return moment if dialect.name == "postgresql" else moment.isoformat(timespec="microseconds")
 
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 SQLAlchemy's signature

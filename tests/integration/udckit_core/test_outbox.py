@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from threading import Event, Semaphore
 
@@ -20,6 +20,7 @@ from integration.udckit_core.waiting import stored_messages, until
 from udckit import outbox, subjects, telemetry
 from udckit.bus import Bus
 from udckit.database import Connection, Database, Work
+from udckit.envelope import OutgoingEvent
 from udckit.errors import NotFoundError, PreconditionError
 from udckit.plumbing_tables import OUTBOX
 from udckit.relay import Producer, relaying
@@ -177,6 +178,31 @@ async def test_what_was_rolled_back_is_never_told(database: Database, bus: Bus) 
         await until(lambda: is_relayed(database))
 
     assert [headers["ce-subject"] for headers in await told(bus)] == ["entries/done"]
+
+
+async def test_an_event_is_told_as_it_was_announced(database: Database, bus: Bus) -> None:
+    quarter_to_nine = datetime(2026, 3, 1, 8, 45, 0, 123456, tzinfo=timezone(timedelta(hours=3)))
+    event = OutgoingEvent(
+        id="an-id",
+        type="udc.test.v1.Told",
+        subject=subjects.RESULT_ACCEPTED,
+        about='entries/"a\\b"',
+        organisation="1.2.643.5.1.13.13.12.2.77.1",
+        occurred_at=quarter_to_nine,
+        body=bytes(range(256)),
+    )
+
+    await database.transact(lambda connection: outbox.announce(connection, event))
+    async with relaying(database, bus, LEDGER):
+        await until(lambda: is_relayed(database))
+
+    message = await bus.js.get_msg(subjects.STREAM_EVENTS, 1)
+    headers = message.headers or {}
+    assert message.data == event.body
+    assert message.subject == event.subject
+    assert (headers["ce-id"], headers["ce-type"]) == (event.id, event.type)
+    assert (headers["ce-subject"], headers["ce-udcorg"]) == (event.about, event.organisation)
+    assert headers["ce-time"] == "2026-03-01T05:45:00.123456+00:00"
 
 
 async def test_many_events_are_told_in_the_order_of_their_gapless_numbers(database: Database, bus: Bus) -> None:
