@@ -128,11 +128,13 @@ SEGMENTATION_CLASSES: Final = frozenset(
 
 DERIVED_MODALITIES: Final = frozenset({"SR", "SEG", "PR", "KO", "RTSTRUCT", "DOC"})
 
+RETENTION_EXPIRED: Final = "113039"
+
 REJECTION_TITLES: Final[Mapping[str, str]] = {
     "113001": "Rejected for Quality Reasons",
     "113037": "Rejected for Patient Safety Reasons",
     "113038": "Incorrect Modality Worklist Entry",
-    "113039": "Data Retention Policy Expired",
+    RETENTION_EXPIRED: "Data Retention Policy Expired",
 }
 """Titles of key objects that reject what they name (PS3.16 CID 7011)."""
 
