@@ -111,6 +111,9 @@ class Header:
         )
 
 
+SLICES: Final = frozenset({"CT", "MR", "PT"})
+"""Modalities whose images are slices of a volume: without a position they are not views, but slices that are lost."""
+
 STRUCTURED_REPORT_ROOT: Final = "1.2.840.10008.5.1.4.1.1.88."
 """Common root of the structured report storage classes, key object selection included."""
 
