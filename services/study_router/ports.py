@@ -166,6 +166,9 @@ class Studies(Protocol):
     def due(self, now: datetime, *, limit: int) -> Sequence[str]:
         """Return studies that have to be looked at."""
 
+    def hasten(self, now: datetime) -> None:
+        """Have every open study looked at now."""
+
     def note(self, study: str, entry: StudyEntry) -> None:
         """Add to the history of a study."""
 

@@ -63,6 +63,12 @@ class SqlStudies:
         """Store what changed."""
         self._connection.execute(update(STUDIES).where(STUDIES.c.study == study.study).values(**_values(study)))
 
+    def hasten(self, now: datetime) -> None:
+        """Have every open study looked at now."""
+        self._connection.execute(
+            update(STUDIES).where(STUDIES.c.state == StudyState.OPEN.value, STUDIES.c.due_at > now).values(due_at=now)
+        )
+
     def note(self, study: str, entry: StudyEntry) -> None:
         """Add to the history of a study."""
         self._connection.execute(

@@ -4,7 +4,7 @@ import re
 from enum import StrEnum, unique
 from typing import Final
 
-from study_router.domain.instances import Header
+from study_router.domain.instances import SLICES, Header
 
 
 @unique
@@ -41,6 +41,7 @@ _DOSE: Final = re.compile(r"dose (report|info)|patient protocol|screen ?save|о�
 _LOCALIZER: Final = re.compile(
     r"\b(scout|topogra|surview|scanogra|localiz|локала?йз|топограм|сканограм|скаут)", re.IGNORECASE
 )
+"""Believed of slices only: in projection radiography a scout is an image like any other."""
 _REFORMAT: Final = re.compile(r"\b(mpr|mip|minip|vrt|cpr|curved|мпр)\b|реформат", re.IGNORECASE)
 """Believed of derived images only: a scanner that makes thin slices for them says so in the name of the slices."""
 _SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
@@ -52,7 +53,8 @@ def exclusion_of(header: Header) -> Exclusion | None:
     text = f"{header.series_description} {header.protocol}"
     if header.rows == 0 or header.columns == 0:
         return Exclusion.NO_PIXELS
-    if kinds & {"LOCALIZER", "SCOUT"} or _LOCALIZER.search(header.series_description):
+    is_slice = header.modality in SLICES
+    if kinds & {"LOCALIZER", "SCOUT"} or (is_slice and _LOCALIZER.search(header.series_description)):
         return Exclusion.LOCALIZER
     if kinds & {"SCREEN SAVE", "DOSE", "DOSE_INFO"} or _DOSE.search(text):
         return Exclusion.DOSE

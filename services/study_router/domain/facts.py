@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from study_router.domain.ages import Age, age_at_study, age_band
-from study_router.domain.instances import Header, Told
-from study_router.domain.stacks import SLICES, Stack
+from study_router.domain.instances import SLICES, Header, Told
+from study_router.domain.stacks import Stack
 from study_router.domain.studies import Study
 from study_router.domain.work import SubjectFacts
 from udcmodel.ids import digest_of

@@ -132,6 +132,9 @@ class Header:
         )
 
 
+SLICES: Final = frozenset({"CT", "MR", "PT"})
+"""Modalities whose images are slices of a volume: without a position they are not views, but slices that are lost."""
+
 STRUCTURED_REPORT_ROOT: Final = "1.2.840.10008.5.1.4.1.1.88."
 """Common root of the structured report storage classes, key object selection included."""
 
@@ -149,11 +152,13 @@ SEGMENTATION_CLASSES: Final = frozenset(
 
 DERIVED_MODALITIES: Final = frozenset({"SR", "SEG", "PR", "KO", "RTSTRUCT", "DOC"})
 
+RETENTION_EXPIRED: Final = "113039"
+
 REJECTION_TITLES: Final[Mapping[str, str]] = {
     "113001": "Rejected for Quality Reasons",
     "113037": "Rejected for Patient Safety Reasons",
     "113038": "Incorrect Modality Worklist Entry",
-    "113039": "Data Retention Policy Expired",
+    RETENTION_EXPIRED: "Data Retention Policy Expired",
 }
 """Titles of key objects that reject what they name (PS3.16 CID 7011)."""
 

@@ -1,8 +1,8 @@
 """Images that somebody rejected: they stay in the archive until it purges them, and are no input any more."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 
-from study_router.domain.instances import REJECTION_TITLES, InstanceClass
+from study_router.domain.instances import REJECTION_TITLES, RETENTION_EXPIRED, InstanceClass
 from study_router.domain.studies import StoredInstance
 
 
@@ -27,6 +27,33 @@ def rejections(instances: Iterable[StoredInstance]) -> Mapping[str, str]:
         if name not in void
         for uid in note.rejects
     }
+
+
+def has_notes(instances: Iterable[StoredInstance]) -> bool:
+    """Say whether a rejection note is among them."""
+    return any(item.instance_class is InstanceClass.REJECTION_NOTE for item in instances)
+
+
+def changes_input(
+    known: Sequence[StoredInstance], *, changed: Iterable[StoredInstance], before: Iterable[StoredInstance]
+) -> bool:
+    """Say whether what changed in a series takes images out of the input, or gives them back.
+
+    The end of their retention does not: such images are no input any more, and what was made of them stays right.
+
+    Args:
+        known: Everything known of the study now.
+        changed: What of it came or is different.
+        before: What was known of that series before.
+    """
+    news = {(item.archive, item.header.sop_instance_uid) for item in changed}
+    old = [item for item in known if (item.archive, item.header.sop_instance_uid) not in news]
+    other = _faulty(known) ^ _faulty([*old, *before])
+    return any(item.instance_class is InstanceClass.SOURCE and item.header.sop_instance_uid in other for item in known)
+
+
+def _faulty(instances: Iterable[StoredInstance]) -> Set[str]:
+    return rejections(item for item in instances if item.header.document_title != RETENTION_EXPIRED).keys()
 
 
 def _number(series: int | None) -> str:

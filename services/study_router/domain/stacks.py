@@ -6,16 +6,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from study_router.domain.exclusions import Exclusion, exclusion_of
-from study_router.domain.instances import Header, InstanceClass
+from study_router.domain.instances import SLICES, Header, InstanceClass
 from study_router.domain.rejections import rejections
 from study_router.domain.studies import StoredInstance
 from study_router.domain.volumes import volumes_of
 from udcmodel.geometry import Geometry, diagnose
 from udcmodel.ids import derive
 from udcmodel.stack import StackDescriptor, StackFrame
-
-SLICES: Final = frozenset({"CT", "MR", "PT"})
-"""Modalities whose images are slices of a volume: without a position they are not views, but slices that are lost."""
 
 _SAME_DIRECTION: Final = 0.01
 """Largest difference of direction cosines inside a stack; a reformat is turned by far more."""

@@ -11,7 +11,7 @@ from study_router.domain.announcements import StudyQuarantined, StudyRevised
 from study_router.domain.instances import InstanceClass, classify, is_rejection_note
 from study_router.domain.jobs import Event
 from study_router.domain.registry import Archive
-from study_router.domain.rejections import rejections
+from study_router.domain.rejections import changes_input, has_notes
 from study_router.domain.studies import (
     TWO_PATIENTS,
     Patient,
@@ -310,27 +310,11 @@ class IndexSeries:
                 self._quarantine(transaction, same)
         elif arrived:
             self._reopen(transaction, current, at=arrival.arrived_at, reason="source instances arrived", seen=seen)
-        elif self._rejects(transaction, study, changed, before):
+        elif has_notes(changed) and changes_input(
+            transaction.studies.instances(study), changed=changed, before=before.values()
+        ):
             self._reopen(transaction, current, at=current.last_arrival_at, reason="source instances were rejected")
         transaction.studies.locate(study, archive.archive, at=arrival.arrived_at)
-
-    @staticmethod
-    def _rejects(
-        transaction: Transaction,
-        study: str,
-        changed: Sequence[StoredInstance],
-        before: Mapping[str, StoredInstance],
-    ) -> bool:
-        """Say whether rejection notes among ``changed`` take input away or give it back."""
-        if not any(item.instance_class is InstanceClass.REJECTION_NOTE for item in changed):
-            return False
-        known = transaction.studies.instances(study)
-        news = {(item.archive, item.header.sop_instance_uid) for item in changed}
-        old = [item for item in known if (item.archive, item.header.sop_instance_uid) not in news]
-        other = rejections(known).keys() ^ rejections([*old, *before.values()]).keys()
-        return any(
-            item.instance_class is InstanceClass.SOURCE and item.header.sop_instance_uid in other for item in known
-        )
 
     def _new(self, study: str, archive: Archive, arrival: Arrival, patient: Patient) -> Study:
         return Study(

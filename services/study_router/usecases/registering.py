@@ -255,6 +255,8 @@ class CreateAttachment:
         if known is not None:
             complete = replace(complete, revision=known.revision + 1, effective_from=now)
         transaction.registry.put_attachment(complete)
+        # What is open is its business, and would not be looked at before it is closed.
+        transaction.studies.hasten(now)
         transaction.announce(
             DeviceAttached(
                 attachment=complete.attachment,

@@ -59,6 +59,20 @@ async def test_a_job_starts_when_its_input_is_quiet_and_the_study_closes_later(r
     assert list(completed.evidence) == ["quiet for 600 s", "the index equals the archive"]
 
 
+async def test_a_study_that_is_open_when_a_device_is_attached_does_not_wait_for_its_closing(routing: Routing) -> None:
+    await routing.arrive(STUDY, SLICES)
+    await routing.look(after_s=15)
+    await routing.attach("second")
+    explained = await ExplainStudy(routing.store, routing.rules)(STUDY)
+    assert {item.attachment.attachment: item.decision for item in explained} == {
+        "pilot": "MATCHED",
+        "second": "NOT_YET",
+    }
+    await routing.look()
+    assert (await routing.only_study()).state is StudyState.OPEN
+    assert sorted(job.grant.attachment for job in await routing.jobs()) == ["pilot", "second"]
+
+
 async def test_the_clock_of_silence_starts_anew_with_every_slice(routing: Routing) -> None:
     await routing.arrive(STUDY, SLICES[:10])
     await routing.look(after_s=10)

@@ -161,10 +161,10 @@ async def test_what_decides_about_a_study_is_said_plainly_while_nothing_does_and
         assert "no device is attached: nothing decides about studies; see udc attach" in unattached.said
 
         await world.attach_device("hospital")
+        await world.job_in(study.uid, jobs_pb2.JOB_STATE_DISPATCHED)
         attached = await udc(world, "study", "explain", study.uid)
         assert "open, revision 1: what follows may change" in attached.said
-        assert "ct-brain-hyperdensity 1.0.0: NOT_YET" in attached.said
-        assert "at the latest when it is closed" in attached.said
+        assert "ct-brain-hyperdensity 1.0.0: MATCHED" in attached.said
 
         assert (await udc(world, "study", "complete", study.uid)).code == 0
         await world.closed(study.uid)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from integration.study_router.routing import PATIENT, Routing, slice_header
-from study_router.domain.instances import Header
+from study_router.domain.instances import RETENTION_EXPIRED, Header
 from study_router.domain.jobs import State
 from study_router.domain.studies import StudyState
 from study_router.usecases.reading import ExplainStudy
@@ -127,6 +127,20 @@ async def test_a_note_that_changes_no_input_opens_nothing(routing: Routing) -> N
     await routing.look()
     await routing.arrive(STUDY, [note("1.7", SLICES)])
     assert ((await routing.only_study()).state, (await routing.only_study()).revision) == (StudyState.CLOSED, 2)
+
+
+async def test_the_end_of_retention_opens_no_study_and_its_images_are_no_input_for_what_comes_later(
+    routing: Routing,
+) -> None:
+    await routing.arrive(STUDY, SLICES)
+    await routing.look(after_s=TEN_MINUTES)
+    await routing.arrive(STUDY, [note("1.9", SLICES, title=RETENTION_EXPIRED)])
+    assert ((await routing.only_study()).state, (await routing.only_study()).revision) == (StudyState.CLOSED, 1)
+    assert (await routing.only_job()).state is State.PENDING
+    await routing.arrive(STUDY, [slice_header(21)])
+    await routing.look(after_s=TEN_MINUTES)
+    current = max(await routing.outcomes(), key=lambda outcome: outcome.revision)
+    assert (current.revision, current.outcome) == (2, Outcome.INSUFFICIENT)
 
 
 async def test_a_note_that_is_rejected_gives_the_input_back(routing: Routing) -> None:

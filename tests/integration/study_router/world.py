@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -88,6 +88,17 @@ class World:
     archiver_bus: Bus
     heard: Listener
     channels: list[Channel]
+    variables: Mapping[str, str]
+
+    def another_router(self, replica: str) -> ServiceProcess:
+        """Return a further process of the router with the same settings, for a test to start."""
+        return ServiceProcess(
+            self.state / f"router-{replica}",
+            service=Service.STUDY_ROUTER,
+            security=self.installation.directory,
+            variables=self.variables,
+            replica=replica,
+        )
 
     def _stub(self, make: Any, service: Service | None = None) -> Any:
         tls = files_in(self.installation.directory, service or Service.CLI)
@@ -310,7 +321,15 @@ async def region(state: Path, **settings: str) -> AsyncIterator[World]:
         await presence.publish("played", slots.SerializeToString())
         channels: list[Channel] = []
         world = World(
-            state, nats, installation, router, serving, await bus_of(Service.RESULT_ARCHIVER), heard, channels
+            state,
+            nats,
+            installation,
+            router,
+            serving,
+            await bus_of(Service.RESULT_ARCHIVER),
+            heard,
+            channels,
+            variables,
         )
         try:
             yield world

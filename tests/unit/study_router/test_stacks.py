@@ -14,7 +14,7 @@ from udcphantom.ct import Numbering, render_ct
 from udcphantom.geometry import evenly, in_groups, scan
 from udcphantom.heads import head
 from unit.study_router.keyobjects import REJECTED_FOR_QUALITY, rejection_note
-from unit.study_router.phantoms import NOON, seen, stacks_of, stacks_of_phantom, stored
+from unit.study_router.phantoms import NOON, phantom, seen, stacks_of, stacks_of_phantom, stored
 from unit.study_router.test_matching import study_of
 
 
@@ -182,6 +182,14 @@ def test_contrast_is_what_somebody_stated_and_otherwise_unknown(sent: str | None
             image.ContrastBolusAgent = sent
     [stack] = build_stacks(stored(seen(images)), study_instance_uid="1", archives=["hospital"])
     assert stack_facts(stack).get("has_contrast") is known
+
+
+def test_a_radiograph_called_a_scout_is_an_image_like_any_other() -> None:
+    images = list(phantom("dx").datasets())
+    for image in images:
+        image.SeriesDescription = "Abdomen scout"
+    [stack] = build_stacks(stored(seen(images)), study_instance_uid="1", archives=["hospital"])
+    assert stack.exclusion is None
 
 
 def test_what_was_not_taken_as_sent_is_kept_with_what_was_sent_and_where_it_stood() -> None:
