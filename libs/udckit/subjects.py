@@ -24,6 +24,7 @@ STUDY_REVISED: Final = f"{PREFIX}.study.revised"
 STUDY_QUARANTINED: Final = f"{PREFIX}.study.quarantined"
 
 JOB_STARTED: Final = f"{PREFIX}.job.started"
+JOB_PROGRESSED: Final = f"{PREFIX}.job.progressed"
 JOB_RETURNED: Final = f"{PREFIX}.job.returned"
 JOB_INFERRED: Final = f"{PREFIX}.job.inferred"
 JOB_FAILED: Final = f"{PREFIX}.job.failed"

@@ -53,7 +53,13 @@ class Durable:
 DURABLES: Final[Sequence[Durable]] = (
     Durable(
         name=subjects.DURABLE_ROUTER_JOBS,
-        filters=(subjects.JOB_STARTED, subjects.JOB_RETURNED, subjects.JOB_INFERRED, subjects.JOB_FAILED),
+        filters=(
+            subjects.JOB_STARTED,
+            subjects.JOB_PROGRESSED,
+            subjects.JOB_RETURNED,
+            subjects.JOB_INFERRED,
+            subjects.JOB_FAILED,
+        ),
     ),
     Durable(name=subjects.DURABLE_ROUTER_RESULTS, filters=(subjects.RESULT_ARCHIVED, subjects.RESULT_FAILED)),
     Durable(name=subjects.DURABLE_ARCHIVER_RESULTS, filters=(subjects.RESULT_ACCEPTED,)),

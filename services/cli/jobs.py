@@ -58,6 +58,8 @@ def show(job: JobName, *, json: Json = False) -> None:
     output.console.print(f"  study {found.study_instance_uid} revision {found.revision}")
     if found.reason:
         output.console.print(f"  {found.reason}: {found.detail}")
+    if found.HasField("progress"):
+        output.console.print(f"  {progress_of(found)}")
     output.table(
         "History",
         ["time", "event", "state", "attempt", "detail"],
@@ -111,6 +113,12 @@ def _progress(jobs: dict[str, pb.Job]) -> Table:
     for job in jobs.values():
         drawn.add_row(job.job, f"{job.device} {job.version}", state_of(job), str(job.attempt))
     return drawn
+
+
+def progress_of(job: pb.Job) -> str:
+    """Say how far the worker of a job is, which has told so."""
+    stage = output.word(job_pb2.JobStage.Name(job.progress.stage), "JOB_STAGE_").lower()
+    return f"{stage}, {job.progress.retrieved} of {job.progress.wanted} images, {output.when(job.progress.at)}"
 
 
 def state_of(job: pb.Job) -> str:

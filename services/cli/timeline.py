@@ -2,6 +2,7 @@
 
 from cli import output
 from cli.connection import Services
+from cli.jobs import progress_of
 from udc.archive.v1 import results_pb2
 from udc.events.v1 import events_service_pb2
 from udc.router.v1 import jobs_pb2, studies_pb2
@@ -38,6 +39,9 @@ async def timeline_of(services: Services, study: str) -> list[tuple[str, str, st
         for entry in job.history:
             text = f"{label}: {entry.event} (attempt {entry.attempt}) {entry.detail}".rstrip()
             entries.append((entry.at.seconds, entry.at.nanos, "study-router", text))
+        if job.HasField("progress"):
+            at = job.progress.at
+            entries.append((at.seconds, at.nanos, "model-serving", f"{label}: {progress_of(job)}"))
         entries.extend(await _deliveries(services, job.job, label))
     entries.extend(await _dead_letters(services, {f"jobs/{job.job}" for job in jobs}))
     return [

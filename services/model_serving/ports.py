@@ -1,6 +1,6 @@
 """What the use cases need from outside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from model_serving.domain.form import ModelForm
 from model_serving.domain.golden import CaseResult
 from model_serving.domain.pixels import ValueSpace
 from model_serving.domain.prepare import TensorPlan
+from model_serving.domain.progress import Reached
 from model_serving.domain.run import Dispatch
 from model_serving.domain.source import SourceImages
 from udckit.errors import UpstreamUnavailableError
@@ -69,12 +70,14 @@ class StackRequest:
         archive: Where it is.
         plan: Which of its frames are wanted, and in which order.
         space: What their values are to mean.
+        image_came: Told of each frame that has come, from any thread.
     """
 
     stack: StackDescriptor
     archive: ArchiveRecord
     plan: TensorPlan
     space: ValueSpace
+    image_came: Callable[[], None] = lambda: None
 
 
 class ArchiveAwayError(UpstreamUnavailableError):
@@ -253,4 +256,11 @@ class Runs(Protocol):
 
         Returns:
             False when a newer attempt at the job is known: then nothing is recorded.
+        """
+
+    async def progressed(self, dispatch: Dispatch, reached: Reached) -> None:
+        """Announce how far an attempt is; the same twice is announced once.
+
+        Raises:
+            ServiceError: that cannot be done now.
         """

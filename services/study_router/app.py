@@ -46,6 +46,7 @@ from study_router.usecases.reports import (
     RecordDelivery,
     RecordDeliveryFailure,
     RecordFailure,
+    RecordProgress,
     RecordReturn,
     RecordStart,
 )
@@ -261,6 +262,7 @@ def _reports(parts: Parts) -> Reports:
     return Reports(
         record_start=RecordStart(clock=clock),
         accept_result=AcceptResult(clock=clock),
+        record_progress=RecordProgress(),
         record_return=RecordReturn(clock=clock),
         record_failure=RecordFailure(
             clock=clock,

@@ -15,7 +15,7 @@ from study_router.domain.registry import Archive, Attachment, DeviceVersion
 from study_router.domain.sender_profiles import RegisteredProfile
 from study_router.domain.studies import Patient, SeenInstance, StoredInstance, Study, StudyEntry, Touched
 from study_router.domain.sweeps import Sweep
-from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
+from study_router.domain.work import CurrentOutcome, HistoryEntry, Job, Progress
 from udckit.errors import Fact
 from udcmodel.stack import StackDescriptor
 
@@ -394,12 +394,26 @@ class Statements(Protocol):
         """Return what was said about a study."""
 
 
+class ProgressOfJobs(Protocol):
+    """How far workers are; nothing is decided by it."""
+
+    def advance(self, job: str, progress: Progress) -> None:
+        """Keep how far a worker is, unless one was as far: what comes late or twice changes nothing."""
+
+    def of(self, job: str) -> Progress | None:
+        """Return the furthest that was kept, or None."""
+
+
 class Transaction(Protocol):
     """One atomic change: what is stored and what is announced become true together."""
 
     @property
     def jobs(self) -> Jobs:
         """Jobs and outcomes."""
+
+    @property
+    def progress(self) -> ProgressOfJobs:
+        """How far workers are."""
 
     @property
     def studies(self) -> Studies:

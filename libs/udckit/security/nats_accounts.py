@@ -123,6 +123,7 @@ def _serving(pools: Sequence[str]) -> tuple[str, ...]:
     ]
     return (
         subjects.JOB_STARTED,
+        subjects.JOB_PROGRESSED,
         subjects.JOB_RETURNED,
         subjects.JOB_INFERRED,
         subjects.JOB_FAILED,
@@ -149,6 +150,7 @@ _OWN: Final[Mapping[Service, tuple[str, ...]]] = MappingProxyType(
             *_takes(
                 subjects.DURABLE_ROUTER_JOBS,
                 subjects.JOB_STARTED,
+                subjects.JOB_PROGRESSED,
                 subjects.JOB_RETURNED,
                 subjects.JOB_INFERRED,
                 subjects.JOB_FAILED,

@@ -92,6 +92,7 @@ class DicomwebImages:
             wanted = request.plan.slots[slot]
             if wanted is not None:
                 images.put(wanted, raw, description)
+                request.image_came()
 
         receiver = StackReceiver(
             request.stack,

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Column, Connection, Index, Integer, MetaData, String, Table, func, select, update
 
 from model_serving.domain.failure import Consequence, Failed
+from model_serving.domain.progress import Reached, Stage
 from model_serving.domain.run import Abandoned, Dispatch, Ending, Inferred, Returned, RunState
 from udc.events.v1 import job_pb2
 from udckit import subjects
@@ -39,6 +40,11 @@ Index("runs_started_at", RUNS.c.started_at)
 
 Effect = Callable[[Connection], None]
 
+_STAGES: Final = {
+    Stage.RETRIEVING: job_pb2.JOB_STAGE_RETRIEVING,
+    Stage.INFERRING: job_pb2.JOB_STAGE_INFERRING,
+    Stage.INTERPRETING: job_pb2.JOB_STAGE_INTERPRETING,
+}
 _UNEXPECTED: Final = Consequence(ErrorCategory.OTHER, is_retryable=True)
 
 
@@ -60,6 +66,24 @@ class SqlRuns:
         """Record and announce that an attempt starts; see ``ports.Runs``."""
         now = self._clock.now()
         return await self._database.transact(lambda connection: self._begin(connection, dispatch, now))
+
+    async def progressed(self, dispatch: Dispatch, reached: Reached) -> None:
+        """Announce how far an attempt is; see ``ports.Runs``."""
+        now = self._clock.now()
+        message = job_pb2.JobProgressed(
+            job=dispatch.job,
+            attempt=dispatch.attempt,
+            worker=self._worker,
+            stage=_STAGES[reached.stage],
+            retrieved=reached.retrieved,
+            wanted=reached.wanted,
+        )
+        kind = f"progressed|{reached.stage.value}|{reached.retrieved}"
+
+        def write(connection: Connection) -> None:
+            self._announce(connection, dispatch, message, kind=kind, subject=subjects.JOB_PROGRESSED, now=now)
+
+        await self._database.transact(write)
 
     def ended(self, dispatch: Dispatch, ending: Ending) -> Effect:
         """Return the statements that record how an attempt ended, and announce it unless it was abandoned."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from model_serving.domain.answer import check_answer, expected_outputs
 from model_serving.domain.interpret import Interpretation, interpret
 from model_serving.domain.prepare import TensorPlan, write_tensor
+from model_serving.domain.progress import Stage
 from model_serving.domain.source import SourceImages
 from model_serving.ports import Backend, Images, PinnedModel, StackRequest, TensorSpec
 from model_serving.usecases.threads import in_thread
@@ -41,6 +42,7 @@ class Inference:
         *,
         images: Images,
         before_infer: Callable[[], None] = lambda: None,
+        enter: Callable[[Stage], None] = lambda _: None,
     ) -> Answered:
         """Let a proven model answer.
 
@@ -49,6 +51,7 @@ class Inference:
             model: Loaded and proven.
             requests: The stack of each input, in the order of the manifest.
             images: Where the pixels are.
+            enter: Told of the stages that follow retrieval.
             before_infer: May raise to stop the run: what was forbidden during retrieval does not begin.
 
         Raises:
@@ -67,9 +70,11 @@ class Inference:
             await in_thread(_fill, plans, sources, tensors_by_input(manifest, exchange.inputs))
             watch.lap("prepare")
             before_infer()
+            enter(Stage.INFERRING)
             answer = await exchange.infer(timeout_s=manifest.limits.timeout_s)
             outputs = await in_thread(check_answer, answer, expected, model_version=model.number)
             watch.lap("infer")
+            enter(Stage.INTERPRETING)
             interpretation = await in_thread(interpret, manifest, plans, outputs, sources)
             watch.lap("interpret")
             return Answered(interpretation=interpretation, timings=tuple(watch.laps))

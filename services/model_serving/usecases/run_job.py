@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
 from model_serving.domain.failure import Reason, RunFailedError, failed, refused
 from model_serving.domain.prepare import plan_tensor
 from model_serving.domain.processing_version import PROCESSING_VERSION
+from model_serving.domain.progress import Progress
 from model_serving.domain.run import Abandoned, Abandonment, Dispatch, Ending, Inferred, Returned
 from model_serving.ports import (
     ArchiveAwayError,
@@ -22,6 +25,7 @@ from model_serving.usecases.abandonment import CanceledError, InFlight
 from model_serving.usecases.archives import Archives
 from model_serving.usecases.inference import Inference
 from model_serving.usecases.models import Models
+from model_serving.usecases.progress import reporting
 from udckit.clock import Clock
 from udckit.errors import InvalidRequestError
 from udcmodel import result as results
@@ -30,6 +34,8 @@ from udcmodel.manifest import ImageInput, Manifest
 from udcmodel.result import AiResult, Provenance, SourceInstance
 from udcmodel.stack import StackDescriptor
 from udcmodel.vocabulary import InputKind, Presence
+
+PROGRESS_EVERY_S: Final = 2.0
 
 
 class _RefusedError(Exception):
@@ -40,7 +46,7 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunJob:
-    """Run one attempt at a job.
+    """Run one attempt at a job, and tell every ``progress_every_s`` seconds how far it is.
 
     After its deadline, or when somebody cancels it, the attempt stops wherever it is and reports nothing.
     """
@@ -54,6 +60,7 @@ class RunJob:
     runs: Runs
     in_flight: InFlight
     clock: Clock
+    progress_every_s: float = PROGRESS_EVERY_S
 
     async def __call__(self, dispatch: Dispatch) -> Ending:
         """Work until there is an ending.
@@ -92,7 +99,12 @@ class RunJob:
         manifest = await self.artefacts.manifest(dispatch.grant.manifest_digest)
         stacks = await self._stacks(dispatch, manifest)
         requests = [self._request(item, stacks[item.name]) for item in manifest.inputs]
-        async with self.models.used(pinned(dispatch.grant, manifest), manifest) as model:
+        progress = Progress(sum(len(request.plan.frames) for request in requests))
+        requests = [replace(request, image_came=progress.image_came) for request in requests]
+        async with (
+            self.models.used(pinned(dispatch.grant, manifest), manifest) as model,
+            reporting(progress, partial(self.runs.progressed, dispatch), every_s=self.progress_every_s),
+        ):
             answered = await self.infer(
                 manifest,
                 model,
@@ -100,6 +112,7 @@ class RunJob:
                 images=self.images,
                 # Retrieval may take minutes; what was stopped meanwhile does not begin.
                 before_infer=lambda: self._refuse_if_not_granted(dispatch),
+                enter=progress.enter,
             )
         interpretation = answered.interpretation
         result = AiResult(

@@ -9,12 +9,13 @@ from sqlalchemy import Connection
 from study_router.adapters.jobs_store import SqlJobs
 from study_router.adapters.store import SqlTransaction
 from study_router.domain.jobs import Verdict, has_ended
-from study_router.domain.work import Ending, HistoryEntry, Job
+from study_router.domain.work import Ending, HistoryEntry, Job, Progress
 from study_router.usecases.reports import (
     AcceptResult,
     RecordDelivery,
     RecordDeliveryFailure,
     RecordFailure,
+    RecordProgress,
     RecordReturn,
     RecordStart,
 )
@@ -33,6 +34,7 @@ class Reports:
 
     record_start: RecordStart
     accept_result: AcceptResult
+    record_progress: RecordProgress
     record_return: RecordReturn
     record_failure: RecordFailure
     record_delivery: RecordDelivery
@@ -47,6 +49,7 @@ class Reports:
                 handlers=_by_type(
                     {
                         job_pb2.JobStarted: self._started,
+                        job_pb2.JobProgressed: self._progressed,
                         job_pb2.JobReturned: self._returned,
                         job_pb2.JobInferred: self._inferred,
                         job_pb2.JobFailed: self._failed,
@@ -71,6 +74,17 @@ class Reports:
             self.record_start(SqlTransaction(connection), job=report.job, attempt=report.attempt, worker=report.worker)
 
         return effect
+
+    async def _progressed(self, event: Event) -> Effect:
+        report = event.decode(job_pb2.JobProgressed)
+        progress = Progress(
+            attempt=report.attempt,
+            stage=int(report.stage),
+            retrieved=report.retrieved,
+            wanted=report.wanted,
+            at=event.occurred_at,
+        )
+        return lambda connection: self.record_progress(SqlTransaction(connection), job=report.job, progress=progress)
 
     async def _returned(self, event: Event) -> Effect:
         report = event.decode(job_pb2.JobReturned)

@@ -12,6 +12,7 @@ from study_router.adapters.backfills_store import SqlBackfills
 from study_router.adapters.intake_store import SqlIntake
 from study_router.adapters.jobs_store import SqlJobs
 from study_router.adapters.profiles_store import SqlSenderProfiles
+from study_router.adapters.progress_store import SqlProgress
 from study_router.adapters.registry_store import SqlRegistry
 from study_router.adapters.senders_store import SqlSenders
 from study_router.adapters.statements_store import SqlStatements
@@ -33,6 +34,7 @@ class SqlTransaction:
 
     def __init__(self, connection: Connection) -> None:
         self.jobs = SqlJobs(connection)
+        self.progress = SqlProgress(connection)
         self.studies = SqlStudies(connection)
         self.intake = SqlIntake(connection)
         self.sweeps = SqlSweeps(connection)

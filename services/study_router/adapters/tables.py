@@ -330,6 +330,18 @@ _TIMED: Final = text("timer_at IS NOT NULL")
 Index("jobs_timers", JOBS.c.timer_at, sqlite_where=_TIMED, postgresql_where=_TIMED)
 Index("jobs_by_age", JOBS.c.created_at)
 
+JOB_PROGRESS: Final = Table(
+    "job_progress",
+    METADATA,
+    # The furthest that a worker has told of a job; nothing is decided by it.
+    Column("job", String, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("retrieved", Integer, nullable=False),
+    Column("wanted", Integer, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
 JOB_HISTORY: Final = Table(
     "job_history",
     METADATA,

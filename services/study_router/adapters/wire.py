@@ -1,7 +1,7 @@
 """Between the values of the domain and the messages of ``udc.router.v1``."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, cast
 
 from study_router.adapters.announcing import input_to_proto
 from study_router.domain.backfills import Backfill
@@ -12,6 +12,7 @@ from study_router.domain.studies import StudyState
 from study_router.domain.work import CurrentOutcome
 from study_router.usecases.explaining import Note, StackKnown
 from study_router.usecases.reading import Explanation, JobReport, StudyReport
+from udc.events.v1 import job_pb2
 from udc.router.v1 import archives_pb2, devices_pb2, jobs_pb2, studies_pb2
 from udckit.errors import InvalidRequestError
 from udcmodel import codec
@@ -83,6 +84,16 @@ def job_to_proto(report: JobReport) -> jobs_pb2.Job:
             for entry in report.history
         ],
     )
+    if report.progress is not None:
+        message.progress.CopyFrom(
+            jobs_pb2.JobProgress(
+                # Open, as every enumeration on the wire: a newer worker may know more stages.
+                stage=cast("job_pb2.JobStage", report.progress.stage),
+                retrieved=report.progress.retrieved,
+                wanted=report.progress.wanted,
+                at=codec.timestamp(report.progress.at),
+            )
+        )
     if job.outcome is not None:
         message.outcome = codec.OUTCOME_TO_PROTO[job.outcome]
     if job.ending.category is not None:

@@ -142,6 +142,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the worker of an attempt is. ``stage`` is the number on the wire: stages follow each other by it."""
+
+    attempt: int
+    stage: int
+    retrieved: int
+    wanted: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
     """Something that happened to a job, whether or not it changed anything."""
 

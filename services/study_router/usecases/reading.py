@@ -4,12 +4,12 @@ from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from study_router.domain.jobs import State
+from study_router.domain.jobs import WORKING, State
 from study_router.domain.matching import Answer
 from study_router.domain.registry import Archive, Attachment, DeviceVersion, FeedKind
 from study_router.domain.stacks import Stack
 from study_router.domain.studies import Study, StudyEntry, StudyState
-from study_router.domain.work import CurrentOutcome, HistoryEntry, Job
+from study_router.domain.work import CurrentOutcome, HistoryEntry, Job, Progress
 from study_router.ports import Connectors, Snapshot, Store, Transaction
 from study_router.usecases.viewing import RuleBook, view_of
 from udckit.errors import PreconditionError, ServiceError
@@ -44,11 +44,12 @@ class StudyReport:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """A job with its study's UID and history."""
+    """A job with its study's UID and history, and how far the worker of the attempt in hand is."""
 
     job: Job
     study_instance_uid: str
     history: tuple[HistoryEntry, ...]
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,10 @@ class ReadJobs:
 
 def _job_report(transaction: Transaction, job: Job) -> JobReport:
     study = transaction.studies.get(job.study)
-    return JobReport(job, study.study_instance_uid, tuple(transaction.jobs.history(job.job)))
+    progress = transaction.progress.of(job.job) if job.state in WORKING else None
+    if progress is not None and progress.attempt != job.attempt:
+        progress = None
+    return JobReport(job, study.study_instance_uid, tuple(transaction.jobs.history(job.job)), progress)
 
 
 @dataclass(frozen=True, slots=True)

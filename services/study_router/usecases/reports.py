@@ -6,7 +6,7 @@ from typing import Final
 
 from study_router.domain.announcements import ResultAccepted
 from study_router.domain.jobs import Event, Verdict
-from study_router.domain.work import Ending
+from study_router.domain.work import Ending, Progress
 from study_router.ports import Transaction
 from study_router.usecases.moving import move, require_settled
 from udckit.clock import Clock
@@ -38,6 +38,14 @@ class RecordStart:
             transaction, current, Event.STARTED, now=self.clock.now(), attempt=attempt, detail=f"worker {worker}"
         )
         require_settled(current, step, Event.STARTED)
+
+
+class RecordProgress:
+    """A worker says how far it is: kept for people, and nothing follows from it."""
+
+    def __call__(self, transaction: Transaction, *, job: str, progress: Progress) -> None:
+        """Keep it, unless a worker was further."""
+        transaction.progress.advance(job, progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from model_serving.adapters.store import RUNS, SqlRuns
 from model_serving.adapters.triton import TritonBackend
 from model_serving.domain.answer import check_answer
 from model_serving.domain.failure import Consequence, Failed, Reason, RunFailedError
-from model_serving.domain.run import Abandoned, Abandonment, Ending, Inferred
+from model_serving.domain.progress import Reached, Stage
+from model_serving.domain.run import Abandoned, Abandonment, Ending, Inferred, Returned
 from model_serving.ports import PinnedModel
 from udc.events.v1 import job_pb2
 from udckit import subjects
@@ -151,6 +152,9 @@ FAILED = Failed(
 )
 
 
+RETURNED = Returned(reason="ARCHIVE_AWAY", detail="pacs does not answer")
+
+
 async def announced(database: Database) -> list[tuple[str, bytes]]:
     query = select(OUTBOX.c.type, OUTBOX.c.body).order_by(OUTBOX.c.position)
     return [(row.type, row.body) for row in await database.read(lambda connection: connection.execute(query).all())]
@@ -172,6 +176,7 @@ async def test_a_repeated_attempt_announces_its_start_once(database: Database, r
     [
         (INFERRED, "INFERRED", ["udc.events.v1.JobInferred"]),
         (FAILED, "FAILED", ["udc.events.v1.JobFailed"]),
+        (RETURNED, "RETURNED", ["udc.events.v1.JobReturned"]),
         (Abandoned(Abandonment.EXPIRED), "ABANDONED", []),
     ],
 )
@@ -184,6 +189,17 @@ async def test_an_ending_is_recorded_and_announced_together(
     assert (row.job, row.attempt, row.state, row.worker) == ("job-1", 1, state, "worker-1")
     assert row.ended_at == NOON
     assert [kind for kind, _ in await announced(database)] == types
+
+
+@pytest.mark.connected
+async def test_progress_is_announced_once_for_each_step(database: Database, runs: SqlRuns) -> None:
+    for retrieved in (3, 3, 7):
+        await runs.progressed(a_dispatch(attempt=1), Reached(stage=Stage.RETRIEVING, retrieved=retrieved, wanted=20))
+    told = [job_pb2.JobProgressed.FromString(body) for _, body in await announced(database)]
+    assert [(event.stage, event.retrieved, event.wanted) for event in told] == [
+        (job_pb2.JOB_STAGE_RETRIEVING, 3, 20),
+        (job_pb2.JOB_STAGE_RETRIEVING, 7, 20),
+    ]
 
 
 @pytest.mark.connected

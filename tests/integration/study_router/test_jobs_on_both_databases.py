@@ -2,13 +2,17 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from integration.study_router.routing import DEVICE, FIRST, SECOND, Routing, slice_header
+from integration.study_router.routing import DEVICE, FIRST, NOON, SECOND, Routing, slice_header
 from study_router.adapters.events import may_replay, note_dead_letter
 from study_router.domain.jobs import State, Verdict
+from study_router.domain.work import Progress
 from study_router.ports import Transaction
+from study_router.usecases.reading import ReadJobs
+from study_router.usecases.reports import RecordProgress
 from udc.events.v1 import job_pb2, result_pb2
 from udckit import subjects
 from udckit.database import Database
@@ -21,6 +25,10 @@ pytestmark = pytest.mark.connected
 
 STUDY = "1.2"
 SLICES = [slice_header(number) for number in range(1, 21)]
+
+
+STEPS = [(1, 5), (1, 20), (2, 20), (3, 20)]
+"""Stage, and images that have come: retrieving, inferring, interpreting."""
 
 
 @pytest.fixture
@@ -127,6 +135,23 @@ async def test_a_job_that_is_given_back_waits_and_loses_no_attempt(routing: Rout
     await routing.infer(job, attempt=6)
     await routing.give_back(job, attempt=5)
     assert (await routing.job(job)).state is State.ACCEPTED
+
+
+async def test_progress_never_goes_back_whatever_the_order(routing: Routing) -> None:
+    job = (await routing.only_job()).job
+    await routing.dispatch()
+    told = [Progress(attempt=1, stage=stage, retrieved=came, wanted=20, at=NOON) for stage, came in STEPS]
+    for order in (told, told[::-1], [*told, *told]):
+        for progress in order:
+            await routing.store.transact(partial(RecordProgress(), job=job, progress=progress))
+        report = await ReadJobs(routing.store).one(job)
+        assert report.progress == told[-1]
+    assert (await routing.job(job)).state is State.DISPATCHED, "progress changed the state"
+
+    await routing.give_back(job)
+    routing.clock.pass_by(61)
+    await routing.dispatch()
+    assert (await ReadJobs(routing.store).one(job)).progress is None, "it is of the attempt before"
 
 
 async def test_jobs_of_an_archive_that_no_worker_can_read_are_not_dispatched(routing: Routing) -> None:

@@ -38,6 +38,7 @@ SPEAKS = {
         "udc.events.v1.device.registered",
         "udc.events.v1.device.attached",
         "dlq.udc.events.v1.job.started",
+        "dlq.udc.events.v1.job.progressed",
         "dlq.udc.events.v1.job.returned",
         "dlq.udc.events.v1.job.inferred",
         "dlq.udc.events.v1.job.failed",
@@ -46,6 +47,7 @@ SPEAKS = {
     },
     Service.MODEL_SERVING: {
         "udc.events.v1.job.started",
+        "udc.events.v1.job.progressed",
         "udc.events.v1.job.returned",
         "udc.events.v1.job.inferred",
         "udc.events.v1.job.failed",
@@ -59,6 +61,7 @@ SPEAKS = {
     # It takes every event, so there is none that it might not have to give up.
     Service.SURVEILLANCE_REPORTER: {
         "dlq.udc.events.v1.job.started",
+        "dlq.udc.events.v1.job.progressed",
         "dlq.udc.events.v1.job.returned",
         "dlq.udc.events.v1.job.inferred",
         "dlq.udc.events.v1.job.failed",
@@ -81,6 +84,7 @@ HEARS = {
 FILTERS = {
     "study-router-job": [
         "udc.events.v1.job.started",
+        "udc.events.v1.job.progressed",
         "udc.events.v1.job.returned",
         "udc.events.v1.job.inferred",
         "udc.events.v1.job.failed",

@@ -8,6 +8,7 @@ import pytest
 from model_serving.domain.answer import ExpectedOutput, check_answer
 from model_serving.domain.failure import Reason, RunFailedError
 from model_serving.domain.form import ModelForm, TensorForm
+from model_serving.domain.progress import Reached, Stage
 from model_serving.domain.run import Dispatch
 from model_serving.ports import Artefacts, Backend, PinnedModel, Registry, Runs, TensorSpec
 from udckit.errors import NotFoundError
@@ -119,6 +120,12 @@ class RunsContract:
         assert await runs.begin(a_dispatch(attempt=2))
         assert not await runs.begin(a_dispatch(attempt=1))
         assert await runs.begin(a_dispatch(attempt=3))
+
+    async def test_an_attempt_may_say_how_far_it_is_as_often_as_it_likes(self, runs: Runs) -> None:
+        assert await runs.begin(a_dispatch(attempt=1))
+        for retrieved in (3, 3, 7):
+            reached = Reached(stage=Stage.RETRIEVING, retrieved=retrieved, wanted=20)
+            await runs.progressed(a_dispatch(attempt=1), reached)
 
     async def test_jobs_do_not_know_each_other(self, runs: Runs) -> None:
         assert await runs.begin(a_dispatch(attempt=2))

@@ -58,6 +58,8 @@ class PlainImages:
         for request in requests:
             if request.archive.archive in self.away:
                 raise ArchiveAwayError(f"{request.archive.archive} does not answer", archive=request.archive.archive)
+        for request in requests[:1]:
+            request.image_came()
         if self.waits is not None:
             await self.waits.wait()
         self.during()

@@ -1,10 +1,12 @@
 """Small stand-ins for what a run needs, with lists one can look into."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from model_serving.domain.progress import Reached
 from model_serving.domain.run import Dispatch, JobInput
 from udckit.errors import NotFoundError
 from udckit.replica import StaleReplicaError
@@ -99,6 +101,8 @@ class PlainRuns:
 
     begun: list[Dispatch] = field(default_factory=list)
     newest: dict[str, int] = field(default_factory=dict)
+    told: list[tuple[str, Reached]] = field(default_factory=list)
+    has_told: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def begin(self, dispatch: Dispatch) -> bool:
         if self.newest.get(dispatch.job, 0) > dispatch.attempt:
@@ -106,6 +110,10 @@ class PlainRuns:
         self.newest[dispatch.job] = dispatch.attempt
         self.begun.append(dispatch)
         return True
+
+    async def progressed(self, dispatch: Dispatch, reached: Reached) -> None:
+        self.told.append((dispatch.job, reached))
+        self.has_told.set()
 
 
 def granted(

@@ -10,6 +10,7 @@ import pytest
 
 from model_serving.domain.failure import Failed
 from model_serving.domain.processing_version import PROCESSING_VERSION
+from model_serving.domain.progress import Reached, Stage
 from model_serving.domain.run import Abandoned, Abandonment, Dispatch, Ending, Inferred, Returned
 from model_serving.usecases import Archives, Inference, InFlight, Models, RunJob
 from udckit.errors import NotFoundError
@@ -57,6 +58,7 @@ class Bench:
     in_flight: InFlight
     clock: HandClock
     dispatch: Dispatch
+    progress_every_s: float = 60.0
 
     async def run(self, dispatch: Dispatch | None = None) -> Ending:
         run = RunJob(
@@ -69,6 +71,7 @@ class Bench:
             runs=self.runs,
             in_flight=self.in_flight,
             clock=self.clock,
+            progress_every_s=self.progress_every_s,
         )
         return await run(dispatch or self.dispatch)
 
@@ -235,6 +238,24 @@ async def test_a_manifest_that_is_gone_is_an_error_of_the_platform(bench: Bench)
 async def test_an_archive_that_the_registry_does_not_know_yet_is_waited_for(bench: Bench) -> None:
     bench.registry.archives.clear()
     assert await bench.run() == Returned(reason="ARCHIVE_AWAY", detail="archive pacs is not in the registry")
+
+
+async def test_a_job_that_takes_long_tells_how_far_it_is_and_only_what_is_new(bench: Bench) -> None:
+    bench.images.waits = asyncio.Event()
+    bench.progress_every_s = 0.001
+    running = asyncio.create_task(bench.run())
+    async with asyncio.timeout(5):
+        await bench.runs.has_told.wait()
+    bench.images.waits.set()
+    assert isinstance(await running, Inferred)
+    first, *_ = bench.runs.told
+    assert first == ("job-1", Reached(stage=Stage.RETRIEVING, retrieved=1, wanted=20))
+    assert len(bench.runs.told) == len(set(bench.runs.told))
+
+
+async def test_a_short_job_tells_no_progress(bench: Bench) -> None:
+    assert isinstance(await bench.run(), Inferred)
+    assert bench.runs.told == []
 
 
 async def test_a_job_whose_archive_is_away_is_given_back_and_the_next_one_asks_nobody(bench: Bench) -> None:

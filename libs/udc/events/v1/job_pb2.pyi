@@ -58,6 +58,13 @@ class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTCOME_CANCELED: _ClassVar[Outcome]
     OUTCOME_SUPERSEDED: _ClassVar[Outcome]
     OUTCOME_WITHDRAWN: _ClassVar[Outcome]
+
+class JobStage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_STAGE_UNSPECIFIED: _ClassVar[JobStage]
+    JOB_STAGE_RETRIEVING: _ClassVar[JobStage]
+    JOB_STAGE_INFERRING: _ClassVar[JobStage]
+    JOB_STAGE_INTERPRETING: _ClassVar[JobStage]
 INPUT_KIND_UNSPECIFIED: InputKind
 INPUT_KIND_STACK: InputKind
 INPUT_KIND_PRIOR_STACK: InputKind
@@ -92,6 +99,10 @@ OUTCOME_EXPIRED: Outcome
 OUTCOME_CANCELED: Outcome
 OUTCOME_SUPERSEDED: Outcome
 OUTCOME_WITHDRAWN: Outcome
+JOB_STAGE_UNSPECIFIED: JobStage
+JOB_STAGE_RETRIEVING: JobStage
+JOB_STAGE_INFERRING: JobStage
+JOB_STAGE_INTERPRETING: JobStage
 
 class Input(_message.Message):
     __slots__ = ("name", "kind", "digest", "archive")
@@ -218,6 +229,22 @@ class JobFailed(_message.Message):
     insufficient: bool
     retryable: bool
     def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., category: _Optional[_Union[ErrorCategory, str]] = ..., insufficient: _Optional[bool] = ..., retryable: _Optional[bool] = ...) -> None: ...
+
+class JobProgressed(_message.Message):
+    __slots__ = ("job", "attempt", "worker", "stage", "retrieved", "wanted")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRIEVED_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    attempt: int
+    worker: str
+    stage: JobStage
+    retrieved: int
+    wanted: int
+    def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., stage: _Optional[_Union[JobStage, str]] = ..., retrieved: _Optional[int] = ..., wanted: _Optional[int] = ...) -> None: ...
 
 class JobReturned(_message.Message):
     __slots__ = ("job", "attempt", "worker", "reason", "detail")

@@ -26,43 +26,45 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from udc.events.v1 import job_pb2 as udc_dot_events_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18udc/router/v1/jobs.proto\x12\rudc.router.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17udc/events/v1/job.proto\"\xf3\x05\n\x03Job\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05study\x18\x02 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\r\x12\x12\n\nattachment\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\t\x12&\n\x05state\x18\x08 \x01(\x0e\x32\x17.udc.router.v1.JobState\x12\'\n\x07outcome\x18\t \x01(\x0e\x32\x16.udc.events.v1.Outcome\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x0b \x01(\t\x12.\n\x08\x63\x61tegory\x18\x0c \x01(\x0e\x32\x1c.udc.events.v1.ErrorCategory\x12\x0f\n\x07\x61ttempt\x18\r \x01(\r\x12)\n\x08priority\x18\x0e \x01(\x0e\x32\x17.udc.events.v1.Priority\x12!\n\x04mode\x18\x0f \x01(\x0e\x32\x13.udc.events.v1.Mode\x12\x0c\n\x04pool\x18\x10 \x01(\t\x12\x15\n\rresult_digest\x18\x11 \x01(\t\x12$\n\x06inputs\x18\x12 \x03(\x0b\x32\x14.udc.events.v1.Input\x12.\n\ncreated_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0einput_ready_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rdispatched_at\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x07history\x18\x18 \x03(\x0b\x32\x1e.udc.router.v1.JobHistoryEntry\"\x91\x01\n\x0fJobHistoryEntry\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.udc.router.v1.JobState\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"[\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\r\n\x05study\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.udc.router.v1.JobState\"4\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.udc.router.v1.Job\"\x1c\n\rGetJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"1\n\x0eGetJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.udc.router.v1.Job\"\x12\n\x10WatchJobsRequest\"4\n\x11WatchJobsResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.udc.router.v1.Job\"2\n\x0fRetryJobRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\"3\n\x10RetryJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.udc.router.v1.Job\"C\n\x10\x43\x61ncelJobRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"4\n\x11\x43\x61ncelJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.udc.router.v1.Job\"V\n\x15\x42\x65ginArchivingRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x15\n\rresult_digest\x18\x02 \x01(\t\x12\x19\n\x11sop_instance_uids\x18\x03 \x03(\t\"I\n\x16\x42\x65ginArchivingResponse\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t*\xcb\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x18\n\x14JOB_STATE_DISPATCHED\x10\x02\x12\x15\n\x11JOB_STATE_RUNNING\x10\x03\x12\x16\n\x12JOB_STATE_INFERRED\x10\x04\x12\x16\n\x12JOB_STATE_ACCEPTED\x10\x05\x12\x17\n\x13JOB_STATE_ARCHIVING\x10\x06\x12\x13\n\x0fJOB_STATE_ENDED\x10\x07\x32\xef\x03\n\x0bJobsService\x12K\n\x08ListJobs\x12\x1e.udc.router.v1.ListJobsRequest\x1a\x1f.udc.router.v1.ListJobsResponse\x12\x45\n\x06GetJob\x12\x1c.udc.router.v1.GetJobRequest\x1a\x1d.udc.router.v1.GetJobResponse\x12P\n\tWatchJobs\x12\x1f.udc.router.v1.WatchJobsRequest\x1a .udc.router.v1.WatchJobsResponse0\x01\x12K\n\x08RetryJob\x12\x1e.udc.router.v1.RetryJobRequest\x1a\x1f.udc.router.v1.RetryJobResponse\x12N\n\tCancelJob\x12\x1f.udc.router.v1.CancelJobRequest\x1a .udc.router.v1.CancelJobResponse\x12]\n\x0e\x42\x65ginArchiving\x12$.udc.router.v1.BeginArchivingRequest\x1a%.udc.router.v1.BeginArchivingResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18udc/router/v1/jobs.proto\x12\rudc.router.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17udc/events/v1/job.proto\"\xa1\x06\n\x03Job\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05study\x18\x02 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\r\x12\x12\n\nattachment\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\t\x12&\n\x05state\x18\x08 \x01(\x0e\x32\x17.udc.router.v1.JobState\x12\'\n\x07outcome\x18\t \x01(\x0e\x32\x16.udc.events.v1.Outcome\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x0b \x01(\t\x12.\n\x08\x63\x61tegory\x18\x0c \x01(\x0e\x32\x1c.udc.events.v1.ErrorCategory\x12\x0f\n\x07\x61ttempt\x18\r \x01(\r\x12)\n\x08priority\x18\x0e \x01(\x0e\x32\x17.udc.events.v1.Priority\x12!\n\x04mode\x18\x0f \x01(\x0e\x32\x13.udc.events.v1.Mode\x12\x0c\n\x04pool\x18\x10 \x01(\t\x12\x15\n\rresult_digest\x18\x11 \x01(\t\x12$\n\x06inputs\x18\x12 \x03(\x0b\x32\x14.udc.events.v1.Input\x12.\n\ncreated_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0einput_ready_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rdispatched_at\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x07history\x18\x18 \x03(\x0b\x32\x1e.udc.router.v1.JobHistoryEntry\x12,\n\x08progress\x18\x19 \x01(\x0b\x32\x1a.udc.router.v1.JobProgress\"\x80\x01\n\x0bJobProgress\x12&\n\x05stage\x18\x01 \x01(\x0e\x32\x17.udc.events.v1.JobStage\x12\x11\n\tretrieved\x18\x02 \x01(\r\x12\x0e\n\x06wanted\x18\x03 \x01(\r\x12&\n\x02\x61t\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x91\x01\n\x0fJobHistoryEntry\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.udc.router.v1.JobState\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"[\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\r\n\x05study\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.udc.router.v1.JobState\"4\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.udc.router.v1.Job\"\x1c\n\rGetJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"1\n\x0eGetJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.udc.router.v1.Job\"\x12\n\x10WatchJobsRequest\"4\n\x11WatchJobsResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.udc.router.v1.Job\"2\n\x0fRetryJobRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\"3\n\x10RetryJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.udc.router.v1.Job\"C\n\x10\x43\x61ncelJobRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"4\n\x11\x43\x61ncelJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.udc.router.v1.Job\"V\n\x15\x42\x65ginArchivingRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x15\n\rresult_digest\x18\x02 \x01(\t\x12\x19\n\x11sop_instance_uids\x18\x03 \x03(\t\"I\n\x16\x42\x65ginArchivingResponse\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t*\xcb\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x18\n\x14JOB_STATE_DISPATCHED\x10\x02\x12\x15\n\x11JOB_STATE_RUNNING\x10\x03\x12\x16\n\x12JOB_STATE_INFERRED\x10\x04\x12\x16\n\x12JOB_STATE_ACCEPTED\x10\x05\x12\x17\n\x13JOB_STATE_ARCHIVING\x10\x06\x12\x13\n\x0fJOB_STATE_ENDED\x10\x07\x32\xef\x03\n\x0bJobsService\x12K\n\x08ListJobs\x12\x1e.udc.router.v1.ListJobsRequest\x1a\x1f.udc.router.v1.ListJobsResponse\x12\x45\n\x06GetJob\x12\x1c.udc.router.v1.GetJobRequest\x1a\x1d.udc.router.v1.GetJobResponse\x12P\n\tWatchJobs\x12\x1f.udc.router.v1.WatchJobsRequest\x1a .udc.router.v1.WatchJobsResponse0\x01\x12K\n\x08RetryJob\x12\x1e.udc.router.v1.RetryJobRequest\x1a\x1f.udc.router.v1.RetryJobResponse\x12N\n\tCancelJob\x12\x1f.udc.router.v1.CancelJobRequest\x1a .udc.router.v1.CancelJobResponse\x12]\n\x0e\x42\x65ginArchiving\x12$.udc.router.v1.BeginArchivingRequest\x1a%.udc.router.v1.BeginArchivingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'udc.router.v1.jobs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=1701
-  _globals['_JOBSTATE']._serialized_end=1904
+  _globals['_JOBSTATE']._serialized_start=1878
+  _globals['_JOBSTATE']._serialized_end=2081
   _globals['_JOB']._serialized_start=102
-  _globals['_JOB']._serialized_end=857
-  _globals['_JOBHISTORYENTRY']._serialized_start=860
-  _globals['_JOBHISTORYENTRY']._serialized_end=1005
-  _globals['_LISTJOBSREQUEST']._serialized_start=1007
-  _globals['_LISTJOBSREQUEST']._serialized_end=1098
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1100
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1152
-  _globals['_GETJOBREQUEST']._serialized_start=1154
-  _globals['_GETJOBREQUEST']._serialized_end=1182
-  _globals['_GETJOBRESPONSE']._serialized_start=1184
-  _globals['_GETJOBRESPONSE']._serialized_end=1233
-  _globals['_WATCHJOBSREQUEST']._serialized_start=1235
-  _globals['_WATCHJOBSREQUEST']._serialized_end=1253
-  _globals['_WATCHJOBSRESPONSE']._serialized_start=1255
-  _globals['_WATCHJOBSRESPONSE']._serialized_end=1307
-  _globals['_RETRYJOBREQUEST']._serialized_start=1309
-  _globals['_RETRYJOBREQUEST']._serialized_end=1359
-  _globals['_RETRYJOBRESPONSE']._serialized_start=1361
-  _globals['_RETRYJOBRESPONSE']._serialized_end=1412
-  _globals['_CANCELJOBREQUEST']._serialized_start=1414
-  _globals['_CANCELJOBREQUEST']._serialized_end=1481
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1483
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1535
-  _globals['_BEGINARCHIVINGREQUEST']._serialized_start=1537
-  _globals['_BEGINARCHIVINGREQUEST']._serialized_end=1623
-  _globals['_BEGINARCHIVINGRESPONSE']._serialized_start=1625
-  _globals['_BEGINARCHIVINGRESPONSE']._serialized_end=1698
-  _globals['_JOBSSERVICE']._serialized_start=1907
-  _globals['_JOBSSERVICE']._serialized_end=2402
+  _globals['_JOB']._serialized_end=903
+  _globals['_JOBPROGRESS']._serialized_start=906
+  _globals['_JOBPROGRESS']._serialized_end=1034
+  _globals['_JOBHISTORYENTRY']._serialized_start=1037
+  _globals['_JOBHISTORYENTRY']._serialized_end=1182
+  _globals['_LISTJOBSREQUEST']._serialized_start=1184
+  _globals['_LISTJOBSREQUEST']._serialized_end=1275
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1277
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1329
+  _globals['_GETJOBREQUEST']._serialized_start=1331
+  _globals['_GETJOBREQUEST']._serialized_end=1359
+  _globals['_GETJOBRESPONSE']._serialized_start=1361
+  _globals['_GETJOBRESPONSE']._serialized_end=1410
+  _globals['_WATCHJOBSREQUEST']._serialized_start=1412
+  _globals['_WATCHJOBSREQUEST']._serialized_end=1430
+  _globals['_WATCHJOBSRESPONSE']._serialized_start=1432
+  _globals['_WATCHJOBSRESPONSE']._serialized_end=1484
+  _globals['_RETRYJOBREQUEST']._serialized_start=1486
+  _globals['_RETRYJOBREQUEST']._serialized_end=1536
+  _globals['_RETRYJOBRESPONSE']._serialized_start=1538
+  _globals['_RETRYJOBRESPONSE']._serialized_end=1589
+  _globals['_CANCELJOBREQUEST']._serialized_start=1591
+  _globals['_CANCELJOBREQUEST']._serialized_end=1658
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1660
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1712
+  _globals['_BEGINARCHIVINGREQUEST']._serialized_start=1714
+  _globals['_BEGINARCHIVINGREQUEST']._serialized_end=1800
+  _globals['_BEGINARCHIVINGRESPONSE']._serialized_start=1802
+  _globals['_BEGINARCHIVINGRESPONSE']._serialized_end=1875
+  _globals['_JOBSSERVICE']._serialized_start=2084
+  _globals['_JOBSSERVICE']._serialized_end=2579
 # @@protoc_insertion_point(module_scope)

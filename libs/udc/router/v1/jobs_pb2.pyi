@@ -31,7 +31,7 @@ JOB_STATE_ARCHIVING: JobState
 JOB_STATE_ENDED: JobState
 
 class Job(_message.Message):
-    __slots__ = ("job", "study", "study_instance_uid", "revision", "attachment", "device", "version", "state", "outcome", "reason", "detail", "category", "attempt", "priority", "mode", "pool", "result_digest", "inputs", "created_at", "input_ready_at", "dispatched_at", "ended_at", "deadline", "history")
+    __slots__ = ("job", "study", "study_instance_uid", "revision", "attachment", "device", "version", "state", "outcome", "reason", "detail", "category", "attempt", "priority", "mode", "pool", "result_digest", "inputs", "created_at", "input_ready_at", "dispatched_at", "ended_at", "deadline", "history", "progress")
     JOB_FIELD_NUMBER: _ClassVar[int]
     STUDY_FIELD_NUMBER: _ClassVar[int]
     STUDY_INSTANCE_UID_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class Job(_message.Message):
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     job: str
     study: str
     study_instance_uid: str
@@ -80,7 +81,20 @@ class Job(_message.Message):
     ended_at: _timestamp_pb2.Timestamp
     deadline: _timestamp_pb2.Timestamp
     history: _containers.RepeatedCompositeFieldContainer[JobHistoryEntry]
-    def __init__(self, job: _Optional[str] = ..., study: _Optional[str] = ..., study_instance_uid: _Optional[str] = ..., revision: _Optional[int] = ..., attachment: _Optional[str] = ..., device: _Optional[str] = ..., version: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., outcome: _Optional[_Union[_job_pb2.Outcome, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., category: _Optional[_Union[_job_pb2.ErrorCategory, str]] = ..., attempt: _Optional[int] = ..., priority: _Optional[_Union[_job_pb2.Priority, str]] = ..., mode: _Optional[_Union[_job_pb2.Mode, str]] = ..., pool: _Optional[str] = ..., result_digest: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_job_pb2.Input, _Mapping]]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., input_ready_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dispatched_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., history: _Optional[_Iterable[_Union[JobHistoryEntry, _Mapping]]] = ...) -> None: ...
+    progress: JobProgress
+    def __init__(self, job: _Optional[str] = ..., study: _Optional[str] = ..., study_instance_uid: _Optional[str] = ..., revision: _Optional[int] = ..., attachment: _Optional[str] = ..., device: _Optional[str] = ..., version: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., outcome: _Optional[_Union[_job_pb2.Outcome, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., category: _Optional[_Union[_job_pb2.ErrorCategory, str]] = ..., attempt: _Optional[int] = ..., priority: _Optional[_Union[_job_pb2.Priority, str]] = ..., mode: _Optional[_Union[_job_pb2.Mode, str]] = ..., pool: _Optional[str] = ..., result_digest: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_job_pb2.Input, _Mapping]]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., input_ready_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dispatched_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., history: _Optional[_Iterable[_Union[JobHistoryEntry, _Mapping]]] = ..., progress: _Optional[_Union[JobProgress, _Mapping]] = ...) -> None: ...
+
+class JobProgress(_message.Message):
+    __slots__ = ("stage", "retrieved", "wanted", "at")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRIEVED_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    stage: _job_pb2.JobStage
+    retrieved: int
+    wanted: int
+    at: _timestamp_pb2.Timestamp
+    def __init__(self, stage: _Optional[_Union[_job_pb2.JobStage, str]] = ..., retrieved: _Optional[int] = ..., wanted: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class JobHistoryEntry(_message.Message):
     __slots__ = ("at", "event", "state", "attempt", "detail")

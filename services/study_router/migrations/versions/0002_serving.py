@@ -1,9 +1,10 @@
-"""Golden cases of device versions, and the archives that a job reads from."""
+"""Golden cases of device versions, the archives that a job reads from, and how far its worker is."""
 
 from alembic import op
 from sqlalchemy import Column, inspect
+from sqlalchemy.schema import CreateTable
 
-from study_router.adapters.tables import DEVICE_VERSIONS, JOBS
+from study_router.adapters.tables import DEVICE_VERSIONS, JOB_PROGRESS, JOBS
 
 revision = "0002"
 down_revision = "0001"
@@ -12,7 +13,8 @@ _ADDED = ((DEVICE_VERSIONS, ("golden_digest", "golden_cases")), (JOBS, ("archive
 
 
 def upgrade() -> None:
-    # A new database has the columns already: the first schema makes all there are.
+    # A new database has all of it already: the first schema makes everything there is.
+    op.execute(CreateTable(JOB_PROGRESS, if_not_exists=True))
     known = inspect(op.get_bind())
     for table, names in _ADDED:
         present = {column["name"] for column in known.get_columns(table.name)}
