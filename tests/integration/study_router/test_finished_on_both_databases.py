@@ -203,7 +203,7 @@ async def test_a_late_image_makes_a_new_revision_that_the_step_does_not_close(ro
     assert (await routing.completed())[1] == [
         "quiet for 600 s",
         "MPPS COMPLETED names 20 images, all are here",
-        "nobody names 1 of 2 series",
+        "nobody names 2 of 22 images",
         "the index equals the archive",
     ]
 
