@@ -18,6 +18,7 @@ from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, Dev
 from study_router.adapters.grpc_senders import SenderProfilesApi
 from study_router.adapters.grpc_work import JobsApi, StudiesApi
 from study_router.adapters.loops import Backfilling, Bell, Dispatching, Evaluation, Intake, Watchdog
+from study_router.adapters.measures import Measuring
 from study_router.adapters.pools import RosterPools
 from study_router.adapters.registry_bucket import RegistryPublisher
 from study_router.adapters.store import SqlStore
@@ -357,6 +358,7 @@ def _roles(
         ("dispatch", dispatching.run),
         ("backfill", backfilling.run),
         ("watchdog", watchdog.run),
+        ("measures", Measuring(parts.database, parts.clock, every_s=settings.measure_s).run),
     )
 
 
