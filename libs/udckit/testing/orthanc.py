@@ -29,6 +29,7 @@ class Orthanc(Server):
         known_ae_titles: Who may store and query by DIMSE, from the loopback address only.
         overwrite_instances: Whether a second object under a known SOP Instance UID replaces the first. Orthanc's
             default is no: it answers 200 and keeps the first.
+        default_encoding: How it reads texts whose character set is not declared. Orthanc's own default is ``Latin1``.
         ports: Fixed HTTP and DIMSE port; free ones when left out.
     """
 
@@ -41,12 +42,14 @@ class Orthanc(Server):
         ae_title: str = "ORTHANC",
         known_ae_titles: Sequence[str] = ("UDC",),
         overwrite_instances: bool = False,
+        default_encoding: str = "Utf8",
         ports: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(state, port_count=2, ports=ports, ready_within_s=60.0)
         self.ae_title = ae_title
         self.known_ae_titles = tuple(known_ae_titles)
         self._overwrite_instances = overwrite_instances
+        self._default_encoding = default_encoding
 
     @property
     def http_port(self) -> int:
@@ -113,7 +116,7 @@ class Orthanc(Server):
                         title: {"AET": title, "Host": LOOPBACK, "Port": self.dimse_port}
                         for title in self.known_ae_titles
                     },
-                    "DefaultEncoding": "Utf8",
+                    "DefaultEncoding": self._default_encoding,
                     "OverwriteInstances": self._overwrite_instances,
                     "StableAge": 1,
                 },

@@ -41,9 +41,9 @@ class SqlTransaction:
         self.registry = SqlRegistry(connection)
         self.backfills = SqlBackfills(connection)
         self.senders = SqlSenders(connection)
-        self.announced: list[Announcement] = []
         self.profiles = SqlSenderProfiles(connection)
         self.statements = SqlStatements(connection)
+        self.announced: list[Announcement] = []
         self._connection = connection
 
     def announce(self, announcement: Announcement) -> None:

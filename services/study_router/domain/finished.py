@@ -129,17 +129,24 @@ def study_finished(
 
 def _said(instances: Sequence[StoredInstance], statements: Sequence[Statement]) -> Finished:
     here = {item.header.sop_instance_uid for item in instances}
-    sources = {item.header.series_instance_uid for item in instances if item.instance_class is InstanceClass.SOURCE}
+    sources = {
+        item.header.sop_instance_uid: item.header.series_instance_uid
+        for item in instances
+        if item.instance_class is InstanceClass.SOURCE
+    }
     evidence: list[str] = []
     against: list[str] = []
     remarks: list[str] = []
     named: set[str] = set()
+    broken_off: set[str] = set()
     for statement in _in_order(statements):
-        named |= statement.series.keys()
+        named |= statement.images
         match statement.status:
             case Status.IN_PROGRESS:
                 against.append(statement.label)
             case Status.DISCONTINUED:
+                # It need not name every image that was made until then.
+                broken_off |= statement.series.keys()
                 remarks.append(statement.label)
             case Status.COMPLETED | Status.AVAILABLE if not statement.images:
                 remarks.append(f"{statement.label} names no images of this study alone")
@@ -148,10 +155,10 @@ def _said(instances: Sequence[StoredInstance], statements: Sequence[Statement]) 
                 (evidence if is_whole else against).append(text)
             case Status.AVAILABLE:
                 remarks.append(_compared(statement.label, statement.images, here)[1])
-    unnamed = len(sources - named)
+    unnamed = sum(uid not in named and series not in broken_off for uid, series in sources.items())
     if evidence and unnamed:
-        # Another sender is at work, who says nothing: nobody speaks for it.
-        return Finished((), tuple(against), (*evidence, *remarks, f"nobody names {unnamed} of {len(sources)} series"))
+        # Another sender is at work who says nothing, or this one sends more than it said.
+        return Finished((), tuple(against), (*evidence, *remarks, f"nobody names {unnamed} of {len(sources)} images"))
     return Finished(tuple(evidence), tuple(against), tuple(remarks))
 
 
@@ -210,11 +217,16 @@ def stack_finished(stack: Stack, instances: Sequence[StoredInstance], statements
     }
     evidence: list[str] = []
     against: list[str] = []
+    all_named: set[str] = set()
     for statement in _in_order(statements):
         named = frozenset(statement.series.get(stack.series_instance_uid, ()))
+        all_named |= named
         if named and statement.status in {Status.COMPLETED, Status.AVAILABLE}:
             is_whole, text = _compared(statement.label, named, here)
             (evidence if is_whole else against).append(f"{text} in the series")
+    if evidence and here - all_named:
+        # More was sent than was said, and more may come.
+        evidence.clear()
     if not evidence and not against and _is_whole_acquisition(stack):
         evidence.append(f"Images in Acquisition says {stack.first.images_in_acquisition}, all are here")
     return Finished(tuple(evidence), tuple(against))

@@ -3,6 +3,7 @@
 A profile is data, written by people of the region. It names the senders it is about and says what their tags mean.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Self
@@ -17,7 +18,8 @@ from udcmodel.manifest.yaml_source import Kind, parse_as
 SCHEMA: Final = "udc.sender/v1alpha1"
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-Term = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9_ ]{0,15}$")]
+_TERM: Final = r"^[A-Z0-9][A-Z0-9_ ]{0,15}$"
+Term = Annotated[str, Field(pattern=_TERM)]
 """A defined term: value representation CS (PS3.5 6.2)."""
 Text = Annotated[str, Field(min_length=1, max_length=64)]
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
@@ -195,8 +197,8 @@ def _check_term(name: str, value: str) -> None:
     allowed = _CLOSED.get(name)
     if allowed is not None and value not in allowed:
         raise ValueError(f"{name} is one of {', '.join(sorted(allowed))}, not {value}")
-    if allowed is None and value != value.upper():
-        raise ValueError(f"{name} is a defined term in capitals, not {value}")
+    if allowed is None and not re.fullmatch(_TERM, value):
+        raise ValueError(f"{name} is a defined term: at most 16 capitals, digits, _ and spaces, not {value}")
 
 
 _KIND: Final = Kind("sender profile", SCHEMA, SenderProfileError)

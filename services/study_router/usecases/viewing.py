@@ -56,7 +56,10 @@ class View:
 
     def finished(self) -> Finished:
         """Return what is known about the end of the study beside silence."""
-        return study_finished(self.instances, self.stacks(), statements=self.statements, profiles=self.profiles)
+        # To build stacks of thousands of images takes its time, and only declared views ask for them.
+        has_views = any(profile is not None and profile.content.views for profile in self.profiles)
+        stacks = self.stacks() if has_views else ()
+        return study_finished(self.instances, stacks, statements=self.statements, profiles=self.profiles)
 
     def finished_stack(self, stack: Stack) -> Finished:
         """Return what is known about the end of one of its stacks beside silence."""

@@ -180,6 +180,17 @@ async def test_a_step_that_has_ended_is_not_changed_and_an_unknown_one_not_belie
     assert await routing.end_step() is Heard.ENDED
 
 
+async def test_a_job_starts_when_its_series_is_whole_although_the_study_goes_on(routing: Hearing) -> None:
+    await routing.begin_step()
+    await routing.begin_step("1.9.2")
+    await routing.end_step()
+    await routing.arrive(STUDY, SLICES)
+    await routing.look()
+    assert "input complete, MPPS COMPLETED names 20 images, all are here in the series" in await routing.created()
+    assert (await routing.only_study()).state is StudyState.OPEN
+    assert await routing.lines() == ("MPPS COMPLETED names 20 images, all are here", "MPPS IN PROGRESS")
+
+
 async def test_a_late_image_makes_a_new_revision_that_the_step_does_not_close(routing: Hearing) -> None:
     await routing.begin_step()
     await routing.end_step()
@@ -192,7 +203,7 @@ async def test_a_late_image_makes_a_new_revision_that_the_step_does_not_close(ro
     assert (await routing.completed())[1] == [
         "quiet for 600 s",
         "MPPS COMPLETED names 20 images, all are here",
-        "nobody names 1 of 2 series",
+        "nobody names 2 of 22 images",
         "the index equals the archive",
     ]
 

@@ -102,7 +102,15 @@ def test_a_step_that_was_begun_again_after_it_was_broken_off_finishes_the_study(
 def test_nobody_speaks_for_a_sender_that_says_nothing() -> None:
     found = finished([*series(4), *series(2, name="2")], mpps(Status.COMPLETED, s1=4))
     assert found.evidence == ()
-    assert found.remarks == ("MPPS COMPLETED names 4 images, all are here", "nobody names 1 of 2 series")
+    assert found.remarks == ("MPPS COMPLETED names 4 images, all are here", "nobody names 2 of 6 images")
+
+
+def test_a_sender_that_sends_more_than_it_said_is_not_believed() -> None:
+    more = series(5)
+    said = mpps(Status.COMPLETED, s1=4)
+    assert finished(more, said).remarks == ("MPPS COMPLETED names 4 images, all are here", "nobody names 1 of 5 images")
+    [stack] = stacks_of(more)
+    assert stack_finished(stack, more, [said]) == Finished()
 
 
 def test_a_step_that_names_nothing_finishes_nothing() -> None:

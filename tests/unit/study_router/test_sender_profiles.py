@@ -76,7 +76,7 @@ def test_the_examples_can_be_used_and_survive_the_database(path: Path) -> None:
         ("profile: a\nmatch: {station: X}", "line 3: match.station: "),
         ("profile: a", "line 1: match: this key is required"),
         ("profile: a\nmatch: {station: [X]}\nfacts:\n  laterality: {set: LEFT}", "laterality is one of B, L, R, U"),
-        ("profile: a\nmatch: {station: [X]}\nfacts:\n  body_part: {set: head}", "a defined term in capitals"),
+        ("profile: a\nmatch: {station: [X]}\nfacts:\n  body_part: {set: head}", "a defined term: at most 16 capitals"),
         ("profile: a\nmatch: {station: [X]}\nfacts:\n  view: {set: PA, missing: AP}", "line 5: facts.view: set leaves"),
         ("profile: a\nmatch: {station: [X]}\nfacts:\n  view: {}", "line 5: facts.view: this says nothing"),
         ("profile: a\nmatch: {station: [X]}\ncharset: latin", "line 4: charset: "),
