@@ -10,9 +10,12 @@ from study_router.domain.work import Ending, Job
 from study_router.ports import Store, Transaction
 from study_router.usecases.moving import move
 from udckit.clock import Clock
+from udckit.errors import Kind, ServiceError
 from udcmodel.vocabulary import ErrorCategory
 
 _BATCH: Final = 64
+_OF_ALL: Final = frozenset({Kind.UNAVAILABLE, Kind.TIMED_OUT, Kind.OVERLOADED, Kind.CONFLICT})
+"""What one job meets with the others meet too: the database is away, or the role is another's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +35,21 @@ class SweepDeadlines:
     back_off_s: tuple[float, ...]
 
     async def __call__(self) -> int:
-        """Settle what is late; return how many jobs were."""
+        """Settle what is late; return how many jobs were.
+
+        A job that cannot be settled keeps no other from it: what is wrong with it is raised at the end.
+        """
         late = await self.store.read(lambda transaction: transaction.jobs.late(self.clock.now(), limit=_BATCH))
+        failed: Exception | None = None
         for job in late:
-            await self.store.transact(partial(self._settle, name=job))
+            try:
+                await self.store.transact(partial(self._settle, name=job))
+            except Exception as error:
+                if isinstance(error, ServiceError) and error.kind in _OF_ALL:
+                    raise
+                failed = failed or error
+        if failed is not None:
+            raise failed
         return len(late)
 
     def _settle(self, transaction: Transaction, *, name: str) -> None:
@@ -44,10 +58,12 @@ class SweepDeadlines:
         if job.state is State.ARCHIVING:
             self._settle_archiving(transaction, job, now)
         elif now >= job.deadline:
+            has_run = job.state is State.RUNNING or job.failures > 0
             ending = Ending(
                 reason="DEADLINE_PASSED",
                 detail=f"not finished by {job.deadline.isoformat()}; last state {job.state.value}",
-                category=ErrorCategory.OTHER,
+                # A device that never had the work is not what it waited for.
+                category=ErrorCategory.OTHER if has_run else ErrorCategory.SERVER_UNAVAILABLE,
             )
             move(transaction, job, Event.EXPIRE, now=now, ending=ending)
         elif job.state in WORKING and job.attempt_deadline is not None and now >= job.attempt_deadline:

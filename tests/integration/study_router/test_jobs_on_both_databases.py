@@ -6,15 +6,17 @@ import pytest
 
 from integration.study_router.routing import FIRST, SECOND, Routing, slice_header
 from study_router.adapters.events import may_replay, note_dead_letter
+from study_router.adapters.jobs_store import SqlJobs
 from study_router.domain.jobs import State, Verdict
+from study_router.domain.work import Job
 from study_router.ports import Transaction
 from udc.events.v1 import job_pb2, result_pb2
 from udckit import subjects
 from udckit.database import Database
 from udckit.dead_letters import DeadLetter, DeadLetterState
 from udckit.envelope import headers_of, outgoing, parse
-from udckit.errors import ConflictError, PreconditionError
-from udcmodel.vocabulary import Mode, Outcome, Priority
+from udckit.errors import ConflictError, InvalidRequestError, PreconditionError
+from udcmodel.vocabulary import ErrorCategory, Mode, Outcome, Priority
 
 pytestmark = pytest.mark.connected
 
@@ -178,6 +180,39 @@ async def test_everything_ends_at_the_total_deadline(routing: Routing) -> None:
     await routing.sweep()
     job = await routing.only_job()
     assert (job.state, job.ending.reason) == (State.EXPIRED, "DEADLINE_PASSED")
+    assert job.ending.category is ErrorCategory.SERVER_UNAVAILABLE
+
+
+async def test_a_device_that_runs_until_the_total_deadline_is_at_fault(routing: Routing) -> None:
+    job = (await routing.only_job()).job
+    routing.clock.pass_by(86_400 - 50)
+    await routing.dispatch()
+    await routing.start(job)
+    routing.clock.pass_by(51)
+    await routing.sweep()
+    ended = await routing.job(job)
+    assert (ended.state, ended.ending.category) == (State.EXPIRED, ErrorCategory.OTHER)
+
+
+async def test_a_job_that_cannot_be_settled_keeps_no_other_from_its_deadline(
+    routing: Routing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await routing.arrive("1.3", [slice_header(number, series="1.3.1") for number in range(1, 21)])
+    await routing.look(after_s=15)
+    routing.clock.pass_by(86_401)
+    first, _ = await routing.store.read(lambda transaction: transaction.jobs.late(routing.clock.now(), limit=10))
+    save = SqlJobs.save
+
+    def fail(self: SqlJobs, job: Job) -> None:
+        if job.job == first:
+            raise InvalidRequestError("an event of it is too large")
+        save(self, job)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlJobs, "save", fail)
+        with pytest.raises(InvalidRequestError):
+            await routing.sweep()
+    assert sorted(job.state for job in await routing.jobs()) == [State.EXPIRED, State.PENDING]
 
 
 async def test_what_a_worker_may_not_run_is_refused_and_no_failure(routing: Routing) -> None:
