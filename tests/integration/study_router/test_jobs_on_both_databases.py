@@ -345,6 +345,20 @@ async def test_a_failed_job_runs_again_as_a_new_job_and_the_old_one_stays(routin
     assert (outcome.job, outcome.outcome) == (new.job, Outcome.ARCHIVED)
 
 
+async def test_a_result_that_is_archived_after_its_job_was_repeated_is_superseded(routing: Routing) -> None:
+    old = (await routing.only_job()).job
+    await routing.dispatch()
+    await routing.infer(old)
+    assert (await routing.begin(old)).granted
+    await routing.fail_delivery(old)
+    new = (await routing.retry(old)).job
+    await routing.deliver(old)
+    ended = await routing.job(old)
+    assert (ended.state, ended.successor) == (State.SUPERSEDED, new)
+    [outcome] = await routing.outcomes()
+    assert (outcome.job, outcome.outcome) == (new, None)
+
+
 async def test_work_with_a_result_is_not_repeated(routing: Routing) -> None:
     job = (await routing.only_job()).job
     with pytest.raises(PreconditionError):
