@@ -120,6 +120,13 @@ def listed(
     return [_dead_letter(row) for row in connection.execute(query)]
 
 
+def newest(connection: Connection, *, limit: int) -> Sequence[DeadLetter]:
+    """Return the dead letters that somebody has to look at, those that died last at the front, and then the others."""
+    is_done = DEAD_LETTERS.c.state == DeadLetterState.REPLAYED
+    query = select(DEAD_LETTERS).order_by(is_done, DEAD_LETTERS.c.changed_at.desc(), DEAD_LETTERS.c.id).limit(limit)
+    return [_dead_letter(row) for row in connection.execute(query)]
+
+
 def get(connection: Connection, id_: str) -> DeadLetter:
     """Return one dead letter.
 

@@ -67,9 +67,9 @@ class EventsApi(EventsServiceServicer):
         request: pb.ListDeadLettersRequest,
         context: Any,  # noqa: ARG002 - grpc
     ) -> pb.ListDeadLettersResponse:
-        """List what was given up."""
+        """List what was given up; what nobody has replayed comes first, the newest of it at the front."""
         limit = min(request.page_size or MOST_LISTED, MOST_LISTED)
-        letters = await self._database.read(lambda connection: dead_letters.listed(connection, limit=limit))
+        letters = await self._database.read(lambda connection: dead_letters.newest(connection, limit=limit))
         return pb.ListDeadLettersResponse(dead_letters=map(_to_proto, letters))
 
     async def ReplayDeadLetter(  # noqa: N802 - grpc

@@ -14,7 +14,7 @@ app = typer.Typer(help="Events that a service gave up on.", no_args_is_help=True
 
 @app.command("list")
 def list_(*, json: Json = False) -> None:
-    """List dead letters of all services."""
+    """List dead letters of all services; of each, those that nobody has replayed come first."""
 
     async def gather(services: Services) -> list[tuple[str, pb.DeadLetter]]:
         request = pb.ListDeadLettersRequest(page_size=1000)
@@ -30,7 +30,7 @@ def list_(*, json: Json = False) -> None:
         return
     output.table(
         "Dead letters",
-        ["service", "id", "event", "about", "reason", "attempts", "when"],
+        ["service", "id", "event", "about", "reason", "attempts", "when", "replayed"],
         [
             [
                 service,
@@ -40,6 +40,7 @@ def list_(*, json: Json = False) -> None:
                 f"{letter.reason}: {letter.detail}",
                 str(letter.attempts),
                 output.when(letter.died_at),
+                output.when(letter.replayed_at),
             ]
             for service, letter in letters
         ],

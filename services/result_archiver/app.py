@@ -69,7 +69,11 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         channel = open_channel(settings.router_address, tls=tls, service="study-router")
         stack.push_async_callback(channel.close)
         client = await stack.enter_async_context(
-            httpx.AsyncClient(timeout=httpx.Timeout(settings.archive_timeout_s, connect=_CONNECT_S))
+            httpx.AsyncClient(
+                timeout=httpx.Timeout(settings.archive_timeout_s, connect=_CONNECT_S),
+                # A proxy from the environment must not see patients' data.
+                trust_env=False,
+            )
         )
         registry, ledger = CopiedRegistry(replica.get), SqlLedger(database)
         open_archive = Archives(client, settings.secrets_dir)

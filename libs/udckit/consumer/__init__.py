@@ -13,6 +13,7 @@ from udckit.consumer.contract import (
     Policy,
     Settlement,
     Subscription,
+    Telling,
 )
 from udckit.consumer.gaps import AskAgain
 from udckit.consumer.loop import Consumer, consuming
@@ -27,5 +28,6 @@ __all__ = [
     "Policy",
     "Settlement",
     "Subscription",
+    "Telling",
     "consuming",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from sqlalchemy import Connection
 
@@ -14,6 +14,15 @@ from udckit.errors import Kind
 
 Effect = Callable[[Connection], None]
 """Statements that make the handling of an event true; may run more than once, and does nothing else."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """An effect that tells something when it is durable, such as a metric; nothing may depend on it."""
+
+    def committed(self) -> None:
+        """Tell it; called once, after the commit."""
+
 
 Handler = Callable[[Event], Awaitable[Effect | None]]
 """Does the slow work on an event. May run more than once for one event, at most one effect is kept."""

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from udckit import crash, inbox
-from udckit.consumer.contract import SETTLEMENT_OF, Effect, Settlement, Subscription
+from udckit.consumer.contract import SETTLEMENT_OF, Effect, Settlement, Subscription, Telling
 from udckit.database import Database
 from udckit.envelope import Event
 from udckit.errors import Kind, ServiceError
@@ -77,6 +77,8 @@ class Worker:
         except Exception as error:  # noqa: BLE001 whatever a handler raises is logged and settled
             return _unexpected(error)
         crash.point("consumer.after_commit")
+        if isinstance(effect, Telling):
+            effect.committed()
         return None
 
     async def _handle(self, event: Event) -> Effect | None:

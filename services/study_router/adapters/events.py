@@ -1,15 +1,19 @@
 """What the router hears from the others."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from google.protobuf.message import Message
 from sqlalchemy import Connection
 
+from study_router.adapters import measures
 from study_router.adapters.jobs_store import SqlJobs
 from study_router.adapters.store import SqlTransaction
+from study_router.domain.announcements import Announcement
 from study_router.domain.jobs import Verdict, has_ended
 from study_router.domain.work import Ending, HistoryEntry, Job, Progress
+from study_router.ports import Transaction
 from study_router.usecases.reports import (
     AcceptResult,
     RecordDelivery,
@@ -69,11 +73,7 @@ class Reports:
 
     async def _started(self, event: Event) -> Effect:
         report = event.decode(job_pb2.JobStarted)
-
-        def effect(connection: Connection) -> None:
-            self.record_start(SqlTransaction(connection), job=report.job, attempt=report.attempt, worker=report.worker)
-
-        return effect
+        return _Report(partial(self.record_start, job=report.job, attempt=report.attempt, worker=report.worker))
 
     async def _progressed(self, event: Event) -> Effect:
         report = event.decode(job_pb2.JobProgressed)
@@ -84,68 +84,57 @@ class Reports:
             wanted=report.wanted,
             at=event.occurred_at,
         )
-        return lambda connection: self.record_progress(SqlTransaction(connection), job=report.job, progress=progress)
+        return _Report(partial(self.record_progress, job=report.job, progress=progress))
 
     async def _returned(self, event: Event) -> Effect:
         report = event.decode(job_pb2.JobReturned)
-
-        def effect(connection: Connection) -> None:
-            self.record_return(
-                SqlTransaction(connection),
+        return _Report(
+            partial(
+                self.record_return,
                 job=report.job,
                 attempt=report.attempt,
                 reason=report.reason,
                 detail=report.detail,
             )
-
-        return effect
+        )
 
     async def _inferred(self, event: Event) -> Effect:
         report = event.decode(job_pb2.JobInferred)
-
-        def effect(connection: Connection) -> None:
-            self.accept_result(
-                SqlTransaction(connection),
+        return _Report(
+            partial(
+                self.accept_result,
                 job=report.job,
                 attempt=report.attempt,
                 worker=report.worker,
                 digest=report.result_digest,
             )
-
-        return effect
+        )
 
     async def _failed(self, event: Event) -> Effect:
         report = event.decode(job_pb2.JobFailed)
         ending = Ending(reason=report.reason, detail=report.detail, category=CATEGORY_FROM_PROTO.get(report.category))
-
-        def effect(connection: Connection) -> None:
-            self.record_failure(
-                SqlTransaction(connection),
+        return _Report(
+            partial(
+                self.record_failure,
                 job=report.job,
                 attempt=report.attempt,
                 ending=ending,
                 is_insufficient=report.insufficient,
                 is_retryable=report.retryable,
             )
-
-        return effect
+        )
 
     async def _archived(self, event: Event) -> Effect:
         report = event.decode(result_pb2.ResultArchived)
-
-        def effect(connection: Connection) -> None:
-            self.record_delivery(
-                SqlTransaction(connection), job=report.job, digest=report.result_digest, archive=report.archive
-            )
-
-        return effect
+        return _Report(
+            partial(self.record_delivery, job=report.job, digest=report.result_digest, archive=report.archive)
+        )
 
     async def _result_failed(self, event: Event) -> Effect:
         report = event.decode(result_pb2.ResultFailed)
-
-        def effect(connection: Connection) -> None:
-            self.record_delivery_failure(
-                SqlTransaction(connection),
+        return _Report(
+            partial(
+                self.record_delivery_failure,
                 job=report.job,
                 digest=report.result_digest,
                 archive=report.archive,
@@ -153,8 +142,24 @@ class Reports:
                 detail=report.detail,
                 category=CATEGORY_FROM_PROTO.get(report.category),
             )
+        )
 
-        return effect
+
+class _Report:
+    """What a report changes; what it decides is counted when that is durable."""
+
+    def __init__(self, record: Callable[[Transaction], None]) -> None:
+        self._record = record
+        self._announced: Sequence[Announcement] = ()
+
+    def __call__(self, connection: Connection) -> None:
+        transaction = SqlTransaction(connection)
+        self._announced = transaction.announced
+        self._record(transaction)
+
+    def committed(self) -> None:
+        """Count it."""
+        measures.count(self._announced)
 
 
 def note_dead_letter(event: Event, reason: str, detail: str) -> Effect:

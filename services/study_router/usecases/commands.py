@@ -52,7 +52,7 @@ class CancelJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryJob:
-    """Run the work of an ended job again, as a new job; the old one stays as it is."""
+    """Run the work of an ended job again, as a new job; the old one stays as it ended."""
 
     store: Store
     clock: Clock
@@ -104,6 +104,8 @@ class RetryJob:
             grant=replace(job.grant, valid_until=now + timedelta(seconds=self.job_deadline_s)),
         )
         transaction.jobs.add(job)
+        # Should the result of the old one reach the archive after all, it is superseded and no second outcome.
+        transaction.jobs.save(replace(old, successor=job.job))
         transaction.jobs.note(
             job.job,
             HistoryEntry(

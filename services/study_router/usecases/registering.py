@@ -299,6 +299,8 @@ class AddArchive:
         for url, name in ((archive.dicomweb_url, "dicomweb_url"), (archive.orthanc_url, "orthanc_url")):
             if url and not url.startswith(("http://", "https://")):
                 raise InvalidRequestError(f"{name} must begin with http:// or https://")
+            if "@" in url.partition("//")[2].partition("/")[0]:
+                raise InvalidRequestError(f"{name} must not have a password in it; name a secret with credentials")
         if not archive.dicomweb_url:
             raise InvalidRequestError("dicomweb_url is missing")
         if archive.feed is FeedKind.ORTHANC and not archive.orthanc_url:

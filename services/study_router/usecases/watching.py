@@ -11,10 +11,12 @@ from study_router.domain.work import Ending, Job
 from study_router.ports import Pools, Store, Transaction
 from study_router.usecases.moving import move
 from udckit.clock import Clock
-from udckit.errors import ServiceError
+from udckit.errors import Kind, ServiceError
 from udcmodel.vocabulary import ErrorCategory
 
 _BATCH: Final = 64
+_OF_ALL: Final = frozenset({Kind.UNAVAILABLE, Kind.TIMED_OUT, Kind.OVERLOADED, Kind.CONFLICT})
+"""What one job meets with the others meet too: the database is away, or the role is another's."""
 
 
 class Outages:
@@ -67,17 +69,31 @@ class SweepDeadlines:
     async def __call__(self) -> int:
         """Settle what is late; return how many jobs were.
 
+        A job that cannot be settled keeps no other from it: what is wrong with it is raised at the end.
+
         Raises:
             UpstreamUnavailableError: the database is away; call again.
         """
         self.outages.note(await self.pools.held_up(), now=self.clock.now())
         try:
-            late = await self.store.read(lambda transaction: transaction.jobs.late(self.clock.now(), limit=_BATCH))
-            for job in late:
-                await self.store.transact(partial(self._settle, name=job))
-        except ServiceError:
-            self.outages.look_away()
+            return await self._settle_late()
+        except ServiceError as error:
+            if error.kind in _OF_ALL:
+                self.outages.look_away()
             raise
+
+    async def _settle_late(self) -> int:
+        late = await self.store.read(lambda transaction: transaction.jobs.late(self.clock.now(), limit=_BATCH))
+        failed: Exception | None = None
+        for job in late:
+            try:
+                await self.store.transact(partial(self._settle, name=job))
+            except Exception as error:
+                if isinstance(error, ServiceError) and error.kind in _OF_ALL:
+                    raise
+                failed = failed or error
+        if failed is not None:
+            raise failed
         return len(late)
 
     def _settle(self, transaction: Transaction, *, name: str) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from integration.study_router.routing import DEVICE, FIRST, NOON, SECOND, Routing, slice_header
 from study_router.adapters.events import may_replay, note_dead_letter
+from study_router.adapters.jobs_store import SqlJobs
 from study_router.domain.jobs import State, Verdict
-from study_router.domain.work import Progress
+from study_router.domain.work import Job, Progress
 from study_router.ports import Transaction
 from study_router.usecases.reading import ReadJobs
 from study_router.usecases.reports import RecordProgress
@@ -18,7 +19,7 @@ from udckit import subjects
 from udckit.database import Database
 from udckit.dead_letters import DeadLetter, DeadLetterState
 from udckit.envelope import headers_of, outgoing, parse
-from udckit.errors import ConflictError, PreconditionError
+from udckit.errors import ConflictError, InvalidRequestError, PreconditionError
 from udcmodel.vocabulary import ErrorCategory, Mode, Outcome, Priority
 
 pytestmark = pytest.mark.connected
@@ -333,6 +334,27 @@ async def test_a_result_that_comes_too_late_to_be_stored_is_not_the_fault_of_the
     assert (ended.state, ended.ending.category) == (State.EXPIRED, ErrorCategory.SERVER_UNAVAILABLE)
 
 
+async def test_a_job_that_cannot_be_settled_keeps_no_other_from_its_deadline(
+    routing: Routing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await routing.arrive("1.3", [slice_header(number, series="1.3.1") for number in range(1, 21)])
+    await routing.look(after_s=15)
+    routing.clock.pass_by(86_401)
+    first, _ = await routing.store.read(lambda transaction: transaction.jobs.late(routing.clock.now(), limit=10))
+    save = SqlJobs.save
+
+    def fail(self: SqlJobs, job: Job) -> None:
+        if job.job == first:
+            raise InvalidRequestError("an event of it is too large")
+        save(self, job)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlJobs, "save", fail)
+        with pytest.raises(InvalidRequestError):
+            await routing.sweep()
+    assert sorted(job.state for job in await routing.jobs()) == [State.EXPIRED, State.PENDING]
+
+
 async def test_what_a_worker_may_not_run_is_refused_and_no_failure(routing: Routing) -> None:
     job = (await routing.only_job()).job
     await routing.dispatch()
@@ -461,6 +483,20 @@ async def test_a_failed_job_runs_again_as_a_new_job_and_the_old_one_stays(routin
     assert (await routing.job(old)).state is State.FAILED
     [outcome] = await routing.outcomes()
     assert (outcome.job, outcome.outcome) == (new.job, Outcome.ARCHIVED)
+
+
+async def test_a_result_that_is_archived_after_its_job_was_repeated_is_superseded(routing: Routing) -> None:
+    old = (await routing.only_job()).job
+    await routing.dispatch()
+    await routing.infer(old)
+    assert (await routing.begin(old)).granted
+    await routing.fail_delivery(old)
+    new = (await routing.retry(old)).job
+    await routing.deliver(old)
+    ended = await routing.job(old)
+    assert (ended.state, ended.successor) == (State.SUPERSEDED, new)
+    [outcome] = await routing.outcomes()
+    assert (outcome.job, outcome.outcome) == (new, None)
 
 
 async def test_work_with_a_result_is_not_repeated(routing: Routing) -> None:

@@ -10,12 +10,24 @@ from opentelemetry.metrics import CallbackOptions
 
 from integration.study_router.routing import Routing, slice_header
 from study_router.adapters import measures
+from study_router.adapters.events import Reports
 from study_router.adapters.measures import Measuring
 from study_router.domain.announcements import OutcomeDecided
 from study_router.domain.work import Job
 from study_router.ports import Transaction
+from study_router.usecases.reports import (
+    AcceptResult,
+    RecordDelivery,
+    RecordDeliveryFailure,
+    RecordFailure,
+    RecordStart,
+)
+from udc.events.v1 import job_pb2
+from udckit import subjects
 from udckit.clock import Clock
+from udckit.consumer.work import Worker, in_inbox
 from udckit.database import Database
+from udckit.envelope import headers_of, outgoing, parse
 from udckit.roles import holding
 from udcmodel.vocabulary import Outcome
 
@@ -94,6 +106,31 @@ async def test_an_outcome_is_counted_once_with_its_device_and_reason(routing: Ro
     await routing.deliver(job)
 
     assert [(found[1], number) for found, number in outcomes.totals.items()] == [("ARCHIVED", 1)]
+
+
+async def test_an_outcome_that_a_service_reports_is_counted_once_it_is_durable(
+    routing: Routing, outcomes: Recorded
+) -> None:
+    job = (await routing.only_job()).job
+    await routing.dispatch()
+    clock = routing.clock
+    reports = Reports(
+        record_start=RecordStart(clock=clock),
+        accept_result=AcceptResult(clock=clock),
+        record_failure=RecordFailure(clock=clock, max_attempts=3, back_off_s=(5.0,)),
+        record_delivery=RecordDelivery(clock=clock),
+        record_delivery_failure=RecordDeliveryFailure(clock=clock),
+    )
+    body = job_pb2.JobFailed(job=job, attempt=1, reason="NO_CONTRAST", insufficient=True)
+    fact = outgoing(body, key=job, subject=subjects.JOB_FAILED, about=f"jobs/{job}", occurred_at=clock.now())
+    event = parse(headers_of(fact, source="/services/model-serving", region="r77", sequence=1, trace={}), fact.body)
+    [of_jobs, _] = reports.subscriptions()
+    worker = Worker(routing.database, of_jobs)
+
+    for _ in range(2):
+        assert await worker.attempt(event, in_inbox(of_jobs, event.id, event)) is None
+
+    assert [(found[1:], number) for found, number in outcomes.totals.items()] == [(("INSUFFICIENT", "NO_CONTRAST"), 1)]
 
 
 async def test_what_is_rolled_back_is_not_counted(routing: Routing, outcomes: Recorded) -> None:

@@ -9,9 +9,9 @@ import pytest
 from integration.study_router.routing import DEVICE, MANIFEST, NOON, SOMEBODY, Routing
 from study_router.adapters.manifests import KeepingManifests
 from study_router.domain.registry import DeviceVersion
-from study_router.usecases.registering import AlreadyRegisteredError, RegisterDevice, SuspendDevice
+from study_router.usecases.registering import AddArchive, AlreadyRegisteredError, RegisterDevice, SuspendDevice
 from udckit.database import Database
-from udckit.errors import DeniedError
+from udckit.errors import DeniedError, InvalidRequestError
 from udckit.security.identity import acting_as
 from udcmodel.grant import Certificate
 from udcmodel.ids import digest_of
@@ -113,3 +113,13 @@ async def test_the_manifest_of_every_version_is_put_again_from_time_to_time(rout
     await KeepingManifests(store=routing.store, put=again, every_s=0.0).keep()
     known = await device(routing)
     assert (put, digest_of(put[0])) == ([known.manifest], known.manifest_digest)
+
+
+@pytest.mark.parametrize("url", ["http://user:password@archive/dicom-web", "https://user@archive"])
+async def test_an_address_of_an_archive_has_no_password_in_it(routing: Routing, url: str) -> None:
+    known = await routing.store.read(lambda transaction: transaction.registry.archive("hospital"))
+    add = AddArchive(store=routing.store, clock=routing.clock)
+    with pytest.raises(InvalidRequestError, match="must not have a password in it"):
+        await add(replace(known, dicomweb_url=url))
+    with pytest.raises(InvalidRequestError, match="must not have a password in it"):
+        await add(replace(known, orthanc_url=url))

@@ -245,6 +245,34 @@ async def test_an_effect_that_breaks_does_not_harm_its_neighbours(database: Data
     assert await are_booked(database, "a", "b", "failed:taken:UNEXPECTED", "taken")
 
 
+@dataclass
+class Counting:
+    """Books, and counts what is durable."""
+
+    entry: str
+    counted: list[str]
+
+    def __call__(self, connection: Connection) -> None:
+        booking(connection, self.entry)
+
+    def committed(self) -> None:
+        self.counted.append(self.entry)
+
+
+async def test_an_effect_is_told_when_it_is_durable_and_only_then(database: Database, bus: Bus) -> None:
+    counted: list[str] = []
+
+    async def handle(event: Event) -> Effect:
+        return Counting(entry_of(event), counted)
+
+    await database.transact(lambda connection: booking(connection, "taken"))
+    await tell(bus, "a", "taken", "b")
+    async with consuming(bus, database, subscription(handle)):
+        await until(lambda: all_settled(bus))
+
+    assert sorted(counted) == ["a", "b"]
+
+
 async def test_a_conflict_is_repeated_at_once(database: Database, bus: Bus) -> None:
     def trouble(_entry: str, time: int) -> None:
         if time <= 3:

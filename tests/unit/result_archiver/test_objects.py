@@ -388,6 +388,24 @@ def test_a_source_without_a_required_attribute_is_refused(tag: str) -> None:
     assert refused.value.why is FailureReason.SOURCE_ATTRIBUTE_MISSING
 
 
+@pytest.mark.parametrize(
+    "element",
+    [
+        512,
+        {},
+        {"Value": [512]},
+        {"vr": "ZZ", "Value": [512]},
+        {"vr": "US", "Value": ["many"]},
+        {"vr": "US", "Value": 512},
+    ],
+    ids=str,
+)
+def test_a_malformed_header_is_the_fault_of_the_source(element: object) -> None:
+    with pytest.raises(CannotArchiveError) as refused:
+        build(altered(ORDERS["bleed"], lambda header: {**header, "00280010": element}), TYPEFACE)
+    assert refused.value.why in {FailureReason.SOURCE_ATTRIBUTE_MISSING, FailureReason.RESULT_INVALID}
+
+
 def test_a_missing_slice_thickness_does_not_matter() -> None:
     objects = build(altered(ORDERS["bleed"], without("00180050")), TYPEFACE)
     assert [encoded.kind for encoded in objects] == [ObjectKind.SEG, ObjectKind.SC, ObjectKind.SR]

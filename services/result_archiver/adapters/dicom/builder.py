@@ -1,6 +1,7 @@
 """Builds all objects of a result: a pure function of the build order and ``BUILDER_VERSION``."""
 
 import asyncio
+from typing import Final
 
 from highdicom import SOPClass
 
@@ -13,6 +14,9 @@ from result_archiver.adapters.dicom.sources import read_sources
 from result_archiver.domain.failure import CannotArchiveError, FailureReason
 from result_archiver.domain.objects import BuildOrder, EncodedObject, ObjectKind
 from udckit import telemetry
+
+_CODING_ERRORS: Final = (ValueError, TypeError, LookupError, AttributeError, OverflowError, NotImplementedError)
+"""What the libraries raise at what they cannot take. Their texts may quote a name, so only the kind is told."""
 
 
 class AirBuilder:
@@ -43,7 +47,12 @@ def build(order: BuildOrder, typeface: Typeface) -> tuple[EncodedObject, ...]:
     Raises:
         CannotArchiveError: the sources or the result do not allow valid objects.
     """
-    sources = read_sources(order)
+    try:
+        sources = read_sources(order)
+    except _CODING_ERRORS as error:
+        raise CannotArchiveError(
+            FailureReason.SOURCE_ATTRIBUTE_MISSING, f"a source image's header is malformed ({type(error).__name__})"
+        ) from error
     try:
         segmentation = build_segmentation(order, sources)
         captures = build_captures(order, sources, typeface)
@@ -52,8 +61,7 @@ def build(order: BuildOrder, typeface: Typeface) -> tuple[EncodedObject, ...]:
         if segmentation is not None:
             objects.insert(0, (segmentation, ObjectKind.SEG))
         return tuple(encoded(dataset, kind) for dataset, kind in [*objects, (report, ObjectKind.SR)])
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
-        # What highdicom refuses beyond our own checks. Its text may quote a patient's name, so only the kind is told.
+    except _CODING_ERRORS as error:  # what highdicom refuses beyond our own checks
         raise CannotArchiveError(
             FailureReason.BUILD_FAILED, f"the objects cannot be encoded ({type(error).__name__})"
         ) from error
