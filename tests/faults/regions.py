@@ -24,6 +24,10 @@ def running(state: Path, *, times: Times = TIMES) -> Iterator[Region]:
     try:
         yield region
     finally:
+        # An orderly stop of all of them takes many seconds, and nobody will read what they leave.
+        services = (region.reporter, region.archiver, region.serving, region.router)
+        for server in (*services, region.triton, region.orthanc, region.nats):
+            server.kill()
         asyncio.run(region.__aexit__())
 
 
