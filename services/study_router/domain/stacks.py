@@ -176,7 +176,7 @@ def _stack(
     geometry = diagnose([frame_of(header) for header in headers])
     ordered = tuple(headers[index] for index in geometry.order)
     return Stack(
-        key=str(derive("stack", ordered[0].series_instance_uid, *map(str, _kind(ordered[0])), str(_volume(ordered)))),
+        key=str(derive("stack", ordered[0].series_instance_uid, *map(str, kind_of(ordered[0])), str(_volume(ordered)))),
         archive=archive,
         study_instance_uid=study_instance_uid,
         headers=ordered,
@@ -196,7 +196,7 @@ def _volume(headers: Sequence[Header]) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _kind(header: Header) -> tuple[Any, ...]:
+def kind_of(header: Header) -> tuple[Any, ...]:
     """Return what all images of a stack share, orientation aside."""
     return (
         header.sop_class_uid,
@@ -227,7 +227,7 @@ scanners number every slice as an acquisition of its own."""
 def _split(headers: Sequence[Header]) -> list[list[Header]]:
     kinds: dict[tuple[Any, ...], list[Header]] = {}
     for header in headers:
-        kinds.setdefault(_kind(header), []).append(header)
+        kinds.setdefault(kind_of(header), []).append(header)
     groups: list[list[Header]] = []
     for kind in kinds.values():
         if kind[0].position is None:
