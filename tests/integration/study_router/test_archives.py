@@ -77,12 +77,13 @@ async def test_an_archive_that_only_answers_queries_is_followed_too(tmp_path: Pa
         assert len(world.index()) == 20
 
 
-async def test_what_is_deleted_from_an_archive_that_only_answers_queries_is_forgotten(
-    tmp_path: Path, orthanc: Orthanc
+@pytest.mark.parametrize("feed", [archives_pb2.FEED_KIND_ORTHANC, archives_pb2.FEED_KIND_DICOMWEB])
+async def test_what_is_deleted_leaves_no_change_behind_and_is_forgotten_all_the_same(
+    tmp_path: Path, orthanc: Orthanc, feed: archives_pb2.FeedKind
 ) -> None:
     study = head_ct_of_today()
-    async with region(tmp_path / "region", sweeps=QUICK_SWEEPS) as world:
-        await world.add_archive("hospital", orthanc, feed=archives_pb2.FEED_KIND_DICOMWEB)
+    async with region(tmp_path / "region", sweeps=QUICK_SWEEPS, sweep_every_s="2.0") as world:
+        await world.add_archive("hospital", orthanc, feed=feed)
         await orthanc.store(study.write(tmp_path / "study"))
 
         async def held(count: int) -> bool:
