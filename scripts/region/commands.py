@@ -4,10 +4,12 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from region.models import DEVICES, reference_devices
 from region.stack import ARCHIVE_SECRET, ORGANISATION, POOL, Region
+from udckit.testing.ports import LOOPBACK
 
 ARCHIVE = "hospital"
 CERTIFICATE = """\
@@ -37,6 +39,23 @@ def udc(region: Region, *arguments: str) -> None:
     ended = subprocess.run([sys.executable, "-m", "cli", *arguments], env=environment, check=False)
     if ended.returncode != 0:
         raise CommandFailedError(f"udc {shlex.join(arguments)} ended with {ended.returncode}")
+
+
+def storescu(region: Region, files: Sequence[Path]) -> str:
+    """Send DICOM files to the archive with DCMTK's storescu, as a modality would; return the command.
+
+    Raises:
+        CommandFailedError: a file was not stored; the message ends with what storescu said.
+    """
+    archive = region.orthanc
+    command = ["storescu", "--required", "--aetitle", archive.known_ae_titles[0], "--call", archive.ae_title]
+    command += [LOOPBACK, str(archive.dimse_port)]
+    # Without TCP_NODELAY it waits 45 ms for the acknowledgement of each object.
+    environment = {**os.environ, "TCP_NODELAY": "1"}
+    ended = subprocess.run([*command, *files], env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        raise CommandFailedError(f"storescu ended with {ended.returncode}: {ended.stderr.strip()[-500:]}")
+    return shlex.join([*command, _shown(files[0].parent)]) + "/*.dcm"
 
 
 def set_up(region: Region, *, feed: str = "orthanc") -> None:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from cli.connection import Services, connected
 from cli.settings import Settings
-from region.commands import CommandFailedError, set_up, udc
+from region.commands import CommandFailedError, set_up, storescu, udc
 from region.objects import measured_volume_ml, retrieve
 from region.quiet import only_warnings
 from region.stack import Region, Times
@@ -75,7 +75,7 @@ async def _demonstrate(given: argparse.Namespace) -> None:
         await asyncio.to_thread(set_up, region)
         settings = Settings(_env_file=region.environment_file)
         async with connected(settings) as services:
-            console.print(f"\nsending {len(studies)} studies to the archive with DCMTK, as modalities do:")
+            console.print(f"\nsending {len(studies)} studies to the archive with DCMTK, as modalities do, such as")
             async with asyncio.TaskGroup() as group:
                 group.create_task(_send(region, services, state / "phantoms", studies))
                 rows = await _watch(services, studies)
@@ -102,13 +102,15 @@ async def _phantoms(directory: Path) -> Sequence[Mapping[str, Any]]:
 
 
 async def _send(region: Region, services: Services, folder: Path, studies: Sequence[Mapping[str, Any]]) -> None:
-    for study in studies:
+    for number, study in enumerate(studies):
         for _ in range(study["sends"]):
-            await region.orthanc.store([folder / file for file in study["files"]])
+            command = await asyncio.to_thread(storescu, region, [folder / file for file in study["files"]])
+        if number == 0:
+            console.print(f"$ {command}", soft_wrap=True)
     for study in studies:
         if study["late"]:
             await _until_in_work(services, study["study_instance_uid"])
-            await region.orthanc.store([folder / file for file in study["late"]])
+            await asyncio.to_thread(storescu, region, [folder / file for file in study["late"]])
 
 
 async def _until_in_work(services: Services, uid: str) -> None:

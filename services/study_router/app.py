@@ -16,6 +16,7 @@ from study_router.adapters.grpc_reconciliation import ReconciliationApi
 from study_router.adapters.grpc_registry import ArchivesApi, AttachmentsApi, DeviceRegistryApi
 from study_router.adapters.grpc_work import JobsApi, StudiesApi
 from study_router.adapters.loops import Backfilling, Bell, Dispatching, Evaluation, Intake, Watchdog
+from study_router.adapters.measures import Measuring
 from study_router.adapters.pools import RosterPools
 from study_router.adapters.registry_bucket import RegistryPublisher
 from study_router.adapters.store import SqlStore
@@ -345,6 +346,7 @@ def _roles(
         ("dispatch", dispatching.run),
         ("backfill", backfilling.run),
         ("watchdog", watchdog.run),
+        ("measures", Measuring(parts.database, parts.clock, every_s=settings.measure_s).run),
     )
 
 

@@ -105,6 +105,8 @@ class Settings(ServiceSettings):
     """Pause between looks for older studies that attachments are to look at."""
     backfill_backlog: int = Field(default=64, ge=1)
     """How many studies and jobs of a backfill may wait at a time, so that new studies never wait for old ones."""
+    measure_s: PositiveFloat = 10.0
+    """Pause between counts of what is open, for the metrics."""
     lease_s: PositiveFloat = 10.0
     """How long a replica that vanished keeps the others from its roles."""
 

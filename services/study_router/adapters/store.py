@@ -1,11 +1,12 @@
 """Transactions of the use cases on the database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from study_router.adapters import measures
 from study_router.adapters.announcing import announce
 from study_router.adapters.backfills_store import SqlBackfills
 from study_router.adapters.intake_store import SqlIntake
@@ -36,11 +37,13 @@ class SqlTransaction:
         self.registry = SqlRegistry(connection)
         self.backfills = SqlBackfills(connection)
         self.senders = SqlSenders(connection)
+        self.announced: list[Announcement] = []
         self._connection = connection
 
     def announce(self, announcement: Announcement) -> None:
         """Add to the outbox; published after commit, once."""
         announce(self._connection, announcement)
+        self.announced.append(announcement)
 
     def audit(self, *, action: str, subject: str, at: datetime, **facts: Fact) -> None:
         """Add to the audit trail what the caller did."""
@@ -68,12 +71,15 @@ class SqlStore:
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` and return its result once it is durable."""
 
-        def guarded(connection: Connection) -> T:
+        def guarded(connection: Connection) -> tuple[T, Sequence[Announcement]]:
             if self._lease is not None:
                 guard(connection, self._lease)
-            return work(SqlTransaction(connection))
+            transaction = SqlTransaction(connection)
+            return work(transaction), transaction.announced
 
-        return await self._database.transact(guarded)
+        result, announced = await self._database.transact(guarded)
+        measures.count(announced)
+        return result
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` on one snapshot; it cannot write."""

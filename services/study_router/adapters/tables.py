@@ -162,6 +162,8 @@ STUDIES: Final = Table(
 Index("studies_by_uid", STUDIES.c.study_instance_uid)
 _DUE: Final = text("due_at IS NOT NULL")
 Index("studies_due", STUDIES.c.due_at, sqlite_where=_DUE, postgresql_where=_DUE)
+_NOT_CLOSED: Final = text("state <> 'CLOSED'")
+Index("studies_not_closed", STUDIES.c.state, sqlite_where=_NOT_CLOSED, postgresql_where=_NOT_CLOSED)
 Index("studies_by_arrival", STUDIES.c.last_arrival_at)
 
 LOCATIONS: Final = Table(

@@ -37,7 +37,7 @@ from udckit import subjects
 from udckit.bus import Bus, BusSettings, connected
 from udckit.clock import SystemClock
 from udckit.envelope import headers_of, outgoing
-from udckit.errors import NotFoundError
+from udckit.errors import NotFoundError, UpstreamUnavailableError
 from udckit.grpc_client import open_channel
 from udckit.objects import FileObjects
 from udckit.publisher import Message, publishing
@@ -188,8 +188,8 @@ class Region:
         try:
             request = results_pb2.GetResultRequest(job=job)
             found: results_pb2.GetResultResponse = await results_pb2_grpc.ResultsServiceStub(channel).GetResult(request)
-        except NotFoundError:
-            return None
+        except (NotFoundError, UpstreamUnavailableError):
+            return None  # it is not known yet, or the service is starting or too busy for a handshake
         finally:
             await channel.close()
         return found
