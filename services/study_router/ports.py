@@ -199,6 +199,9 @@ class Studies(Protocol):
     def remove_instances(self, study: str, archive: str, sop_instance_uids: Collection[str]) -> None:
         """Forget instances that the archive no longer holds."""
 
+    def collapse(self, study: str) -> None:
+        """Keep the instances of a study in little room, because nothing is expected to change them any more."""
+
     def own_among(self, sop_instance_uids: Collection[str]) -> frozenset[str]:
         """Return which of these were announced by our archiver."""
 
@@ -216,7 +219,7 @@ class Intake(Protocol):
         """Note series whose metadata have to be read once nothing came for ``pause_s``."""
 
     def arrivals(self, archive: str, now: datetime, *, limit: int) -> Sequence[Arrival]:
-        """Return series of an archive to be read now."""
+        """Return series of an archive to be read now, those that came last first."""
 
     def settle(self, arrival: Arrival) -> None:
         """Forget an arrival, unless the series was touched again meanwhile."""

@@ -1,13 +1,15 @@
 """What was touched in the archives and how far they were read, in the database."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
+from study_router.adapters.instances_store import PLACES
 from study_router.adapters.rows import chunks
-from study_router.adapters.tables import ARRIVALS, FEEDS, INSTANCES, LOCATIONS, STUDIES
+from study_router.adapters.tables import ARRIVALS, FEEDS, LOCATIONS, STUDIES
 from study_router.domain.studies import Touched
 from study_router.ports import Arrival
 from udckit.database import insert
@@ -44,11 +46,11 @@ class SqlIntake:
         )
 
     def arrivals(self, archive: str, now: datetime, *, limit: int) -> Sequence[Arrival]:
-        """Return series of an archive to be read now."""
+        """Return series of an archive to be read now, the newest first: history must not hold up what comes."""
         rows = self._connection.execute(
             select(ARRIVALS)
             .where(ARRIVALS.c.archive == archive, ARRIVALS.c.not_before <= now)
-            .order_by(ARRIVALS.c.not_before)
+            .order_by(ARRIVALS.c.arrived_at.desc())
             .limit(limit)
         )
         return [
@@ -77,15 +79,16 @@ class SqlIntake:
 
     def counts(self, archive: str, study_instance_uids: Collection[str]) -> Mapping[str, int]:
         """Return how many instances of each study an archive held when it was last read."""
-        found: dict[str, int] = {}
+        found: Counter[str] = Counter()
         for chunk in chunks(study_instance_uids):
-            rows = self._connection.execute(
-                select(STUDIES.c.study_instance_uid, func.count())
-                .select_from(INSTANCES.join(STUDIES, STUDIES.c.study == INSTANCES.c.study))
-                .where(INSTANCES.c.archive == archive, STUDIES.c.study_instance_uid.in_(chunk))
-                .group_by(STUDIES.c.study_instance_uid)
-            )
-            found.update({row[0]: row[1] for row in rows})
+            for table, number in PLACES:
+                rows = self._connection.execute(
+                    select(STUDIES.c.study_instance_uid, number)
+                    .select_from(table.join(STUDIES, STUDIES.c.study == table.c.study))
+                    .where(table.c.archive == archive, STUDIES.c.study_instance_uid.in_(chunk))
+                    .group_by(STUDIES.c.study_instance_uid)
+                )
+                found.update({row[0]: row[1] for row in rows})
         return found
 
     def study_uids(self, archive: str, *, after: str, limit: int) -> Sequence[str]:
@@ -105,14 +108,15 @@ class SqlIntake:
 
     def series_counts(self, archive: str, series_instance_uids: Collection[str]) -> Mapping[str, int]:
         """Return how many instances of each series an archive held when it was last read."""
-        found: dict[str, int] = {}
+        found: Counter[str] = Counter()
         for chunk in chunks(series_instance_uids):
-            rows = self._connection.execute(
-                select(INSTANCES.c.series_instance_uid, func.count())
-                .where(INSTANCES.c.archive == archive, INSTANCES.c.series_instance_uid.in_(chunk))
-                .group_by(INSTANCES.c.series_instance_uid)
-            )
-            found.update({row[0]: row[1] for row in rows})
+            for table, number in PLACES:
+                rows = self._connection.execute(
+                    select(table.c.series_instance_uid, number)
+                    .where(table.c.archive == archive, table.c.series_instance_uid.in_(chunk))
+                    .group_by(table.c.series_instance_uid)
+                )
+                found.update({row[0]: row[1] for row in rows})
         return found
 
     def waiting_since(self, study_instance_uid: str) -> datetime | None:
@@ -123,16 +127,17 @@ class SqlIntake:
 
     def series_of(self, archive: str, study_instance_uid: str) -> Sequence[str]:
         """Return the series known of a study in an archive."""
-        return (
-            self._connection.execute(
-                select(INSTANCES.c.series_instance_uid)
-                .distinct()
-                .select_from(INSTANCES.join(STUDIES, STUDIES.c.study == INSTANCES.c.study))
-                .where(INSTANCES.c.archive == archive, STUDIES.c.study_instance_uid == study_instance_uid)
+        found: set[str] = set()
+        for table, _ in PLACES:
+            found.update(
+                self._connection.execute(
+                    select(table.c.series_instance_uid)
+                    .distinct()
+                    .select_from(table.join(STUDIES, STUDIES.c.study == table.c.study))
+                    .where(table.c.archive == archive, STUDIES.c.study_instance_uid == study_instance_uid)
+                ).scalars()
             )
-            .scalars()
-            .all()
-        )
+        return sorted(found)
 
     def cursor(self, archive: str) -> str:
         """Return how far the feed of an archive was read; empty before the first time."""

@@ -1,33 +1,22 @@
-"""Studies, instances and feeds in the database."""
+"""Studies and what was decided about them, in the database."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, select, update
+from sqlalchemy import Row, Select, select, update
 
-from study_router.adapters.rows import chunks, header_from_json, header_to_json
-from study_router.adapters.tables import (
-    INSTANCES,
-    LOCATIONS,
-    OWN_OBJECTS,
-    SNAPSHOTS,
-    STUDIES,
-    STUDY_HISTORY,
-)
-from study_router.domain.instances import InstanceClass
-from study_router.domain.studies import Patient, StoredInstance, Study, StudyEntry, StudyEvent, StudyState
+from study_router.adapters.instances_store import SqlInstances
+from study_router.adapters.rows import chunks
+from study_router.adapters.tables import LOCATIONS, OWN_OBJECTS, SNAPSHOTS, STUDIES, STUDY_HISTORY
+from study_router.domain.studies import Patient, Study, StudyEntry, StudyEvent, StudyState
 from study_router.ports import Snapshot
 from udckit.database import insert
 from udckit.errors import NotFoundError
 
 
-class SqlStudies:
+class SqlStudies(SqlInstances):
     """``ports.Studies`` on one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._dialect = connection.dialect.name
 
     def get(self, study: str) -> Study:
         """Return a study."""
@@ -129,78 +118,6 @@ class SqlStudies:
             .all()
         )
 
-    def instances(self, study: str) -> Sequence[StoredInstance]:
-        """Return everything known of a study."""
-        rows = self._connection.execute(
-            select(INSTANCES)
-            .where(INSTANCES.c.study == study)
-            .order_by(INSTANCES.c.archive, INSTANCES.c.series_instance_uid, INSTANCES.c.sop_instance_uid)
-        )
-        return [_instance(row) for row in rows]
-
-    def instances_of_series(self, archive: str, series_instance_uid: str) -> Sequence[tuple[str, StoredInstance]]:
-        """Return what an archive held of a series when it was last read, each with its study."""
-        rows = self._connection.execute(
-            select(INSTANCES).where(
-                INSTANCES.c.archive == archive, INSTANCES.c.series_instance_uid == series_instance_uid
-            )
-        )
-        return [(row.study, _instance(row)) for row in rows]
-
-    def sources_elsewhere(self, study: str, *, archive: str, sop_instance_uids: Collection[str]) -> frozenset[str]:
-        """Return which of these source instances another archive showed before."""
-        found: set[str] = set()
-        for chunk in chunks(sop_instance_uids):
-            found.update(
-                self._connection.execute(
-                    select(INSTANCES.c.sop_instance_uid).where(
-                        INSTANCES.c.study == study,
-                        INSTANCES.c.archive != archive,
-                        INSTANCES.c.instance_class == InstanceClass.SOURCE.value,
-                        INSTANCES.c.sop_instance_uid.in_(chunk),
-                    )
-                ).scalars()
-            )
-        return frozenset(found)
-
-    def put_instances(self, study: str, instances: Collection[StoredInstance]) -> None:
-        """Store instances, replacing what is known of them."""
-        if not instances:
-            return
-        putting = insert(INSTANCES, dialect=self._dialect)
-        self._connection.execute(
-            putting.on_conflict_do_update(
-                index_elements=[INSTANCES.c.study, INSTANCES.c.archive, INSTANCES.c.sop_instance_uid],
-                set_={
-                    name: putting.excluded[name]
-                    for name in ("series_instance_uid", "instance_class", "header", "arrived_at")
-                },
-            ),
-            [
-                {
-                    "study": study,
-                    "archive": instance.archive,
-                    "sop_instance_uid": instance.header.sop_instance_uid,
-                    "series_instance_uid": instance.header.series_instance_uid,
-                    "instance_class": instance.instance_class.value,
-                    "header": header_to_json(instance.header),
-                    "arrived_at": instance.arrived_at,
-                }
-                for instance in instances
-            ],
-        )
-
-    def remove_instances(self, study: str, archive: str, sop_instance_uids: Collection[str]) -> None:
-        """Forget instances that the archive no longer holds."""
-        for chunk in chunks(sop_instance_uids):
-            self._connection.execute(
-                delete(INSTANCES).where(
-                    INSTANCES.c.study == study,
-                    INSTANCES.c.archive == archive,
-                    INSTANCES.c.sop_instance_uid.in_(chunk),
-                )
-            )
-
     def own_among(self, sop_instance_uids: Collection[str]) -> frozenset[str]:
         """Return which of these were announced by our archiver."""
         found: set[str] = set()
@@ -236,15 +153,6 @@ class SqlStudies:
             .limit(1)
         ).first()
         return None if row is None else Snapshot(digest=row.digest, facts=row.facts, rules=row.rules)
-
-
-def _instance(row: Row[Any]) -> StoredInstance:
-    return StoredInstance(
-        archive=row.archive,
-        instance_class=InstanceClass(row.instance_class),
-        header=header_from_json(row.header),
-        arrived_at=row.arrived_at,
-    )
 
 
 def _values(study: Study) -> dict[str, Any]:

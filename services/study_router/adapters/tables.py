@@ -107,6 +107,7 @@ ARRIVALS: Final = Table(
     Column("not_before", UtcTime, nullable=False),
 )
 Index("arrivals_by_time", ARRIVALS.c.archive, ARRIVALS.c.not_before)
+ARRIVALS_BY_AGE: Final = Index("arrivals_by_age", ARRIVALS.c.archive, ARRIVALS.c.arrived_at)
 
 SWEEPS: Final = Table(
     "sweeps",
@@ -200,6 +201,23 @@ INSTANCES: Final = Table(
     Column("arrived_at", UtcTime, nullable=False),
 )
 Index("instances_by_series", INSTANCES.c.archive, INSTANCES.c.series_instance_uid)
+
+INSTANCE_LISTS: Final = Table(
+    "instance_lists",
+    METADATA,
+    # The instances of a stack of a study that is closed, in place of their rows: a series has either rows or lists.
+    Column("study", String, primary_key=True),
+    Column("archive", String, primary_key=True),
+    Column("series_instance_uid", String, primary_key=True),
+    # Counts the lists of a series.
+    Column("number", Integer, primary_key=True),
+    Column("instance_class", String, nullable=False),
+    Column("instances", Integer, nullable=False),
+    # Of the content before it was compressed.
+    Column("digest", String, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+Index("instance_lists_by_series", INSTANCE_LISTS.c.archive, INSTANCE_LISTS.c.series_instance_uid)
 
 OWN_OBJECTS: Final = Table(
     "own_objects",

@@ -205,7 +205,7 @@ def _first_name(headers: Iterable[Header]) -> tuple[str, str]:
     return uid, str(frame)
 
 
-def _kind(header: Header) -> tuple[Any, ...]:
+def kind_of(header: Header) -> tuple[Any, ...]:
     """Return what all images of a stack share, orientation aside."""
     return (
         header.sop_class_uid,
@@ -228,7 +228,7 @@ def _kind(header: Header) -> tuple[Any, ...]:
 def _split(headers: Sequence[Header]) -> list[list[Header]]:
     kinds: dict[tuple[Any, ...], list[Header]] = {}
     for header in headers:
-        kinds.setdefault(_kind(header), []).append(header)
+        kinds.setdefault(kind_of(header), []).append(header)
     groups: list[list[Header]] = []
     for kind in kinds.values():
         placed = [header for header in kind if _is_placed(header)]

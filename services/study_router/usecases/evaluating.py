@@ -135,6 +135,7 @@ class EvaluateStudy:
             transaction.studies.save(replace(study, due_at=look_at))
             return
         transaction.studies.save(replace(study, state=StudyState.CLOSED, due_at=None, closed_at=study.closed_at or now))
+        transaction.studies.collapse(study.study)
         if is_closed:
             return
         pauses = pauses_of(view.stacks(), longest=self.plan.longest_quiet)

@@ -221,6 +221,11 @@ class IndexSeries:
         for study, instances in by_study.items():
             before = {item.header.sop_instance_uid: item for owner, item in known if owner == study}
             self._store_study(transaction, study, archive=archive, arrival=arrival, seen=instances, before=before)
+        for study in sorted({*by_study, *(owner for owner, _ in known)}):
+            current = transaction.studies.lock(study)
+            # What came is a result, or nothing: the study stays closed.
+            if current is not None and current.state is StudyState.CLOSED:
+                transaction.studies.collapse(study)
         transaction.intake.settle(arrival)
 
     def _owner(self, transaction: Transaction, instance: SeenInstance) -> str:

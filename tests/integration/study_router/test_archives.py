@@ -56,18 +56,23 @@ QUICK_SWEEPS = json.dumps(
 )
 
 
+async def swept_today(world: World) -> None:
+    """Wait until the archive was swept once, so that what comes is news."""
+
+    async def swept() -> bool:
+        checked = await world.archives.CheckArchive(archives_pb2.CheckArchiveRequest(archive="hospital"))
+        steps = {step.name: step for step in checked.steps}
+        return steps["sweeps"].ok and "today complete" in steps["sweeps"].detail
+
+    await until(swept, what="the first sweep")
+
+
 async def test_an_archive_that_only_answers_queries_is_followed_too(tmp_path: Path, orthanc: Orthanc) -> None:
     study = head_ct_of_today()
     async with region(tmp_path / "region", sweeps=QUICK_SWEEPS) as world:
         await world.add_archive("hospital", orthanc, feed=archives_pb2.FEED_KIND_DICOMWEB)
         await world.attach_device("hospital")
-
-        async def swept() -> bool:
-            checked = await world.archives.CheckArchive(archives_pb2.CheckArchiveRequest(archive="hospital"))
-            steps = {step.name: step for step in checked.steps}
-            return steps["sweeps"].ok and "today complete" in steps["sweeps"].detail
-
-        await until(swept, what="the first sweep")
+        await swept_today(world)
         await orthanc.store(write_some(study, tmp_path / "study", last=10))
         await found(world, study.uid)
         await orthanc.store(write_some(study, tmp_path / "study", first=10))
@@ -77,12 +82,34 @@ async def test_an_archive_that_only_answers_queries_is_followed_too(tmp_path: Pa
         assert len(world.index()) == 20
 
 
-async def test_what_is_deleted_from_an_archive_that_only_answers_queries_is_forgotten(
-    tmp_path: Path, orthanc: Orthanc
-) -> None:
+async def test_a_router_that_is_killed_while_it_sweeps_loses_nothing(tmp_path: Path, orthanc: Orthanc) -> None:
     study = head_ct_of_today()
     async with region(tmp_path / "region", sweeps=QUICK_SWEEPS) as world:
         await world.add_archive("hospital", orthanc, feed=archives_pb2.FEED_KIND_DICOMWEB)
+        await world.attach_device("hospital")
+        await swept_today(world)
+        world.router.kill()
+        world.router.environment_changes = {"UDC_CRASH_AT": "router.before_sweep"}
+        await orthanc.store(study.write(tmp_path / "study"))
+        await world.router.start()
+
+        async def died() -> bool:
+            return not world.router.running
+
+        await until(died, what="death before a step of a sweep was noted")
+        world.router.environment_changes = {}
+        await world.router.start()
+        await world.job_in(study.uid, jobs_pb2.JOB_STATE_DISPATCHED)
+        assert len(await world.jobs_of(study.uid)) == 1
+
+
+@pytest.mark.parametrize("feed", [archives_pb2.FEED_KIND_ORTHANC, archives_pb2.FEED_KIND_DICOMWEB])
+async def test_what_is_deleted_leaves_no_change_behind_and_is_forgotten_all_the_same(
+    tmp_path: Path, orthanc: Orthanc, feed: archives_pb2.FeedKind
+) -> None:
+    study = head_ct_of_today()
+    async with region(tmp_path / "region", sweeps=QUICK_SWEEPS, sweep_every_s="2.0") as world:
+        await world.add_archive("hospital", orthanc, feed=feed)
         await orthanc.store(study.write(tmp_path / "study"))
 
         async def held(count: int) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from integration.study_router.routing import NOON, Routing, slice_header
-from study_router.adapters.tables import INSTANCES, JOBS, OUTCOMES, STUDIES
+from study_router.adapters.tables import JOBS, OUTCOMES, STUDIES
 from study_router.domain.instances import Header
 from study_router.domain.jobs import State
 from study_router.domain.reconciliation import Finding, FindingKind, Unsettled
@@ -67,8 +67,8 @@ async def test_a_study_of_results_only_is_no_difference(routing: Routing) -> Non
 
 async def test_a_lost_instance_is_read_again_and_its_study_keeps_its_job(routing: Routing) -> None:
     await closed(routing)
-    lost = delete(INSTANCES).where(INSTANCES.c.sop_instance_uid == SLICES[3].sop_instance_uid)
-    await routing.database.transact(lambda connection: connection.execute(lost))
+    study, lost = (await routing.only_study()).study, [SLICES[3].sop_instance_uid]
+    await routing.store.transact(lambda transaction: transaction.studies.remove_instances(study, "hospital", lost))
 
     assert kinds(await routing.reconcile()) == [FindingKind.INDEX_BEHIND]
     [begun] = await routing.reconcile(repair=True)

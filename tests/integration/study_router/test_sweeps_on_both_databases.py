@@ -10,6 +10,7 @@ import pytest
 from integration.study_router.routing import NOON, PlayedArchive, Routing, slice_header
 from study_router.domain.instances import Header
 from study_router.domain.listings import ListedStudy, Span, StudyPage
+from study_router.domain.reconciliation import Finding, FindingKind
 from study_router.domain.registry import FeedKind
 from study_router.domain.studies import StudyState
 from study_router.domain.sweeps import Sweep
@@ -225,8 +226,9 @@ async def test_what_was_there_before_is_as_old_as_it_says_and_what_comes_after_i
     archive.put("1.3", [image("1.3")], day="20260220")
     routing.clock.pass_by(2 * 86_400)
     await routing.sweep_archive("sixty_days", index=False)
-    by_study = {arrival.study_instance_uid: arrival.arrived_at for arrival in await arrivals(routing)}
-    assert by_study["1.3"] == routing.clock.now()
+    newest, oldest = await arrivals(routing)
+    assert (newest.study_instance_uid, newest.arrived_at) == ("1.3", routing.clock.now())
+    assert oldest == history
 
 
 async def test_history_starts_nothing_and_new_studies_do(routing: Routing) -> None:
@@ -277,3 +279,20 @@ async def test_more_changes_than_one_step_takes_are_taken_by_the_next(routing: R
         archive.put(f"1.2.{number}", [image(f"1.2.{number}")])
     assert await routing.sweep_archive("today", index=False) > 1
     assert len(await touched(routing)) == 431
+
+
+async def test_reconciliation_lists_the_days_that_are_swept_and_says_when_it_cannot(routing: Routing) -> None:
+    routing.played.archives["hospital"].put("1.2", SLICES)
+    routing.played.archives["hospital"].put("1.3", [image("1.3")], day="20190101")
+    [behind] = await routing.reconcile()
+    assert isinstance(behind, Finding)
+    assert (behind.kind, behind.about) == (FindingKind.INDEX_BEHIND, "archives/hospital/studies/1.2")
+
+    cutting = routing.played.archives["hospital"] = CuttingArchive(cap=50)
+    for number in range(70):
+        cutting.put(f"1.2.{number}", [image(f"1.2.{number}")])
+        cutting.times[f"1.2.{number}"] = "101500"
+    [hidden] = await routing.reconcile()
+    assert isinstance(hidden, Finding)
+    assert hidden.kind is FindingKind.ARCHIVE_AWAY
+    assert "udc study submit" in hidden.detail

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import sqlite3
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -63,6 +64,11 @@ async def until(look: Callable[[], Awaitable[T | None]], *, what: str, within_s:
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"{what} did not happen within {within_s:g} s") from None
+
+
+def unpacked(content: bytes) -> Any:
+    """Return the headers that the list of a stack holds, each with the time at which its instance came."""
+    return json.loads(zlib.decompress(content))
 
 
 @dataclass
@@ -236,7 +242,10 @@ class World:
     def index(self) -> list[tuple[str, str]]:
         """Return (SOP Instance UID, class) of everything the router has indexed, from its database."""
         with closing(sqlite3.connect(f"file:{self.state / 'router.db'}?mode=ro", uri=True)) as connection:
-            return connection.execute("SELECT sop_instance_uid, instance_class FROM instances").fetchall()
+            rows = connection.execute("SELECT sop_instance_uid, instance_class FROM instances").fetchall()
+            lists = connection.execute("SELECT instance_class, content FROM instance_lists").fetchall()
+        listed = [(header["sop_instance_uid"], label) for label, packed in lists for header, _ in unpacked(packed)]
+        return [*rows, *listed]
 
     async def finish(self, uid: str, *, digest: str, archive: str, own: Sequence[str] = ()) -> jobs_pb2.Job:
         """Play serving and archiver until the newest job of a study has ended."""

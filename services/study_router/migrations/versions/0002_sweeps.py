@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from study_router.adapters.tables import SEEN_STUDIES, SWEEPS
+from study_router.adapters.tables import ARRIVALS_BY_AGE, SEEN_STUDIES, SWEEPS
 
 revision = "0002_sweeps"
 down_revision = "0001"
@@ -15,3 +15,4 @@ def upgrade() -> None:
         op.execute(CreateTable(table, if_not_exists=True))
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             op.execute(CreateIndex(index, if_not_exists=True))
+    op.execute(CreateIndex(ARRIVALS_BY_AGE, if_not_exists=True))
