@@ -20,6 +20,8 @@ from study_router.usecases.reports import (
     RecordDelivery,
     RecordDeliveryFailure,
     RecordFailure,
+    RecordProgress,
+    RecordReturn,
     RecordStart,
 )
 from udc.events.v1 import job_pb2
@@ -117,6 +119,8 @@ async def test_an_outcome_that_a_service_reports_is_counted_once_it_is_durable(
     reports = Reports(
         record_start=RecordStart(clock=clock),
         accept_result=AcceptResult(clock=clock),
+        record_progress=RecordProgress(),
+        record_return=RecordReturn(clock=clock),
         record_failure=RecordFailure(clock=clock, max_attempts=3, back_off_s=(5.0,)),
         record_delivery=RecordDelivery(clock=clock),
         record_delivery_failure=RecordDeliveryFailure(clock=clock),
