@@ -1,16 +1,9 @@
-"""Background tasks that end for certain when they are asked to, and only then."""
+"""Tasks that end for certain when they are asked to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import structlog
-
-log: Final = structlog.get_logger()
-
 _AGAIN_S: Final = 5.0
-_REPAIR_S: Final = 1.0
 
 
 def is_asked_to_end() -> bool:
@@ -20,29 +13,6 @@ def is_asked_to_end() -> bool:
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-@asynccontextmanager
-async def kept_running(run: Callable[[], Awaitable[None]], name: str) -> AsyncIterator[None]:
-    """Run ``run`` in the background until the block ends; whatever ends it sooner is shown, and it begins again."""
-
-    async def again_and_again() -> None:
-        while True:
-            try:
-                await run()
-            except asyncio.CancelledError:
-                if is_asked_to_end():
-                    raise
-                log.exception("task.crashed", task=name)
-            except Exception:
-                log.exception("task.crashed", task=name)
-            await asyncio.sleep(_REPAIR_S)
-
-    task = asyncio.create_task(again_and_again(), name=name)
-    try:
-        yield
-    finally:
-        await ended(task)
 
 
 async def ended(*tasks: "asyncio.Task[Any]", again_s: float = _AGAIN_S) -> None:

@@ -37,6 +37,7 @@ from udc.events.v1 import events_service_pb2_grpc
 from udc.router.v1 import registry_pb2
 from udc.serving.v1 import serving_pb2_grpc
 from udckit import subjects, telemetry
+from udckit.background import kept_running
 from udckit.bus import Bus, BusSettings, connected
 from udckit.clock import SystemClock
 from udckit.consumer import Consumer, consuming
@@ -48,7 +49,6 @@ from udckit.relay import Producer, relaying
 from udckit.replica import Replica, StaleReplicaError, replicating
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
-from udckit.tasks import kept_running
 from udcmodel.registry import CopiedRegistry
 
 SOURCE: Final = "/services/model-serving"

@@ -27,6 +27,7 @@ from result_archiver.usecases.verify_results import VerifyResults
 from udc.archive.v1.results_pb2_grpc import add_ResultsServiceServicer_to_server
 from udc.events.v1 import events_service_pb2_grpc
 from udckit import subjects
+from udckit.background import kept_running
 from udckit.bus import Bus, BusSettings, connected
 from udckit.clock import SystemClock
 from udckit.consumer import Consumer, Policy, consuming
@@ -39,7 +40,6 @@ from udckit.relay import Producer, Relay, relaying
 from udckit.replica import Replica, replicating
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
-from udckit.tasks import kept_running
 from udcmodel.registry import CopiedRegistry
 
 MIGRATIONS: Final = "result_archiver.migrations"

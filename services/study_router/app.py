@@ -64,6 +64,7 @@ from udc.router.v1 import (
     studies_pb2_grpc,
 )
 from udckit import subjects
+from udckit.background import kept_running
 from udckit.bus import Bus, BusSettings, connected
 from udckit.clock import Clock, SystemClock
 from udckit.consumer import Consumer, consuming
@@ -75,7 +76,6 @@ from udckit.relay import Producer, Relay, relaying
 from udckit.roles import Lease, holding
 from udckit.runtime import Readiness
 from udckit.security.tls import Tls
-from udckit.tasks import kept_running
 from udcmodel.codec import encode_stack
 from udcmodel.stack import StackDescriptor
 

@@ -24,6 +24,7 @@ from surveillance_reporter.usecases.reporting import ReportCounts
 from udc.events.v1.events_service_pb2_grpc import add_EventsServiceServicer_to_server
 from udc.surveillance.v1.surveillance_pb2_grpc import add_SurveillanceServiceServicer_to_server
 from udckit import telemetry
+from udckit.background import kept_running
 from udckit.bus import Bus, BusSettings, connected
 from udckit.clock import SystemClock
 from udckit.consumer import Consumer, consuming
@@ -35,7 +36,6 @@ from udckit.relay import Producer, relaying
 from udckit.runtime import Readiness
 from udckit.security.identity import Service
 from udckit.security.tls import Tls
-from udckit.tasks import kept_running
 
 MIGRATIONS: Final = "surveillance_reporter.migrations"
 _LOOK_S: Final = 1.0

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from udckit import tasks
-from udckit.tasks import kept_running
+from udckit.background import kept_running
 
 
 @pytest.fixture(autouse=True)
