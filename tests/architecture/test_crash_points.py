@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.places import PLACES, deaths_at
+from faults.places import PLACES, PLACES_OF_OTHER_WAYS, deaths_at
 from result_archiver.domain.objects import ObjectKind
 from udckit.security.identity import Service
 
@@ -56,7 +56,13 @@ def passed_by(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("service", sorted(services()), ids=str)
 def test_a_service_is_killed_at_every_place_it_passes(service: Service) -> None:
-    assert set(PLACES[service]) == passed_by(services()[service])
+    assert set(PLACES[service]) == passed_by(services()[service]) - set(PLACES_OF_OTHER_WAYS)
+
+
+@pytest.mark.parametrize("place", PLACES_OF_OTHER_WAYS)
+def test_a_place_of_another_way_is_one_at_which_the_test_named_for_it_kills(place: str) -> None:
+    assert place in {name for path in ROOT.glob("services/*") for name in points_in(path)}
+    assert f'"{place}"' in (ROOT / "tests" / PLACES_OF_OTHER_WAYS[place]).read_text()
 
 
 def test_every_service_process_is_killed() -> None:

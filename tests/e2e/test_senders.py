@@ -102,7 +102,7 @@ def test_a_study_is_closed_by_the_word_of_its_modality_and_seen_as_what_it_is(
     assert "body_part FOOT HEAD profile phantom-ct r1" in explained
     traced = terminal.udc("study", "trace", study.uid).said
     assert "MPPS COMPLETED from CT1 names 30 images" in traced
-    assert "revision 1 closed: MPPS COMPLETED names 30 images, all are here" in traced
+    assert "study completed, revision 1: MPPS COMPLETED names 30 images, all are here" in traced
     assert "input complete, MPPS COMPLETED names 30 images, all are here" in traced
     assert "no longer in use" in terminal.udc("sender", "remove", "phantom-ct").said
     gone = terminal.udc("sender", "show", "phantom-ct")

@@ -168,7 +168,6 @@ async def test_saying_it_again_changes_nothing(routing: Hearing) -> None:
     assert [note.text for note in before[2]] == [
         "MPPS heard from CT1",
         "MPPS COMPLETED from CT1 names 20 images",
-        "revision 1 closed: MPPS COMPLETED names 20 images, all are here",
     ]
 
 

@@ -70,7 +70,7 @@ async def test_what_was_not_kept_was_not_answered_and_its_repeat_closes_the_stud
         async def died() -> bool:
             return not world.router.running
 
-        for place in ("router.before_statement", "router.after_statement"):
+        for place in ("router.before_statement", "router.after_statement") * 3:
             await restart(world, dying_at=place)
             assert await asyncio.to_thread(modality.begin, STEP, study.uid) is None
             await until(died, what=f"death at {place}")

@@ -407,7 +407,8 @@ async def test_a_study_with_more_stacks_than_a_job_can_name_is_insufficient(
     monkeypatch.setattr(planning, "MAX_INPUTS", most)
     routing = Routing(database)
     await routing.add_archive()
-    await routing.register(manifest=MANIFEST.read_bytes().replace(b"cardinality: one ", b"cardinality: each "))
+    manifest = MANIFEST.read_bytes().replace(b"cardinality: one ", b"at_most: 3\n    cardinality: each ")
+    await routing.register(manifest=manifest)
     await routing.attach()
     routing.clock.pass_by(1)
     for series in ("1.2.1", "1.2.2"):

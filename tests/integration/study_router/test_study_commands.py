@@ -82,9 +82,11 @@ async def udc(world: World, *arguments: str) -> Answer:
             clock=SystemClock(),
         )
         write_private(token, issued.encode())
+    empty = world.state / "empty.env"
+    empty.touch()
     environment = {
         **os.environ,
-        "UDC_ENV_FILE": str(world.state / "none.env"),
+        "UDC_ENV_FILE": str(empty),
         "UDC_REGION": REGION,
         "UDC_ROUTER": world.router.address,
         "UDC_SECURITY": str(world.installation.directory),

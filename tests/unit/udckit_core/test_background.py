@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from udckit import tasks
+from udckit import background
 from udckit.background import kept_running
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "_REPAIR_S", 0.0)
+    monkeypatch.setattr(background, "_REPAIR_S", 0.0)
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("broken"), asyncio.CancelledError(), None])
