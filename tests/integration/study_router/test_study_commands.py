@@ -171,7 +171,8 @@ async def test_what_decides_about_a_study_is_said_plainly_while_nothing_does_and
         assert (await udc(world, "study", "complete", study.uid)).code == 0
         await world.closed(study.uid)
         closed = await udc(world, "study", "explain", study.uid)
-        assert f"study {study.uid}: closed, revision 1 ct-brain-hyperdensity 1.0.0: MATCHED" in closed.said
+        ended = "end of the study: forced by an operator"
+        assert f"study {study.uid}: closed, revision 1 {ended} ct-brain-hyperdensity 1.0.0: MATCHED" in closed.said
         assert "(CT, HEAD, 20 images): chosen" in closed.said
         traced = await udc(world, "study", "trace", study.uid)
         assert "study declared complete, revision 1: a person said that nothing more comes" in traced.said
