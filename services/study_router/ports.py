@@ -224,6 +224,9 @@ class Intake(Protocol):
     def settle(self, arrival: Arrival) -> None:
         """Forget an arrival, unless the series was touched again meanwhile."""
 
+    def put_off(self, arrival: Arrival, until: datetime) -> None:
+        """Leave an arrival alone until then, unless the series was touched again meanwhile."""
+
     def has_arrivals(self, study_instance_uid: str) -> bool:
         """Say whether a series of the study still has to be read."""
 

@@ -15,6 +15,8 @@ from udckit.clock import Clock
 from udckit.errors import InvalidRequestError, UpstreamUnavailableError
 
 _CONNECTIONS: Final = 8
+_KEPT_S: Final = 0.5
+"""How long an idle connection is kept; Orthanc closes one after a second."""
 
 
 class HttpConnectors:
@@ -58,7 +60,7 @@ class HttpConnectors:
             self._clients[archive] = await self._stack.enter_async_context(
                 httpx.AsyncClient(
                     auth=self._credentials(archive),
-                    limits=httpx.Limits(max_connections=_CONNECTIONS),
+                    limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_KEPT_S),
                     # A proxy from the environment must not see patients' data.
                     trust_env=False,
                     follow_redirects=False,

@@ -2,28 +2,31 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from udcmodel.stack import Vector
 
 Json = Mapping[str, Any]
 
+_WHOLE_NUMBERS: Final = range(-(2**31), 2**31)
+"""Of value representation IS (PS3.5 6.2); databases take no more either."""
+
 
 def text(dataset: Json, tag: str) -> str:
     """Return the first value of an attribute as text, stripped; empty when there is none."""
     found = values(dataset, tag)
-    return str(found[0]).strip() if found and found[0] is not None else ""
+    return _stripped(found[0]) if found and found[0] is not None else ""
 
 
 def texts(dataset: Json, tag: str) -> tuple[str, ...]:
     """Return all values of an attribute as text, stripped."""
-    return tuple(str(value).strip() for value in values(dataset, tag))
+    return tuple(_stripped(value) for value in values(dataset, tag))
 
 
 def integer(dataset: Json, tag: str) -> int | None:
     """Return the first value of an attribute as a whole number; None when it is none."""
     found = number(dataset, tag)
-    return None if found is None else int(found)
+    return int(found) if found is not None and int(found) in _WHOLE_NUMBERS else None
 
 
 def number(dataset: Json, tag: str) -> float | None:
@@ -69,6 +72,11 @@ def values(dataset: Json, tag: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
+def _stripped(value: object) -> str:
+    # Neither NUL, with which some pad, nor half a surrogate pair is a character; PostgreSQL stores neither.
+    return str(value).replace("\0", " ").encode("utf-8", "replace").decode("utf-8").strip()
+
+
 def _numbers(dataset: Json, tag: str, count: int) -> list[float] | None:
     found = [_float(value) for value in values(dataset, tag)]
     known = [value for value in found if value is not None]
@@ -80,6 +88,6 @@ def _float(value: object) -> float | None:
         return None
     try:
         converted = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return converted if math.isfinite(converted) else None

@@ -7,12 +7,16 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx
+import structlog
 
+from study_router.adapters.asking import Answer, ask, malformed, uid_in_path, unavailable
 from study_router.adapters.dicom_json import integer, text, texts
 from study_router.adapters.headers import patient_of, seen_instance
 from study_router.domain.listings import Fingerprint, ListedStudy, Moment, Span, StudyPage, clock_of
 from study_router.domain.studies import Patient, SeenInstance
-from udckit.errors import UpstreamUnavailableError
+from study_router.domain.uids import is_uid
+
+log: Final = structlog.get_logger()
 
 _JSON: Final = {"Accept": "application/dicom+json"}
 _METADATA_TIMEOUT_S: Final = 120.0
@@ -37,7 +41,8 @@ class DicomWeb:
 
     async def series(self, study_instance_uid: str, series_instance_uid: str) -> Sequence[SeenInstance]:
         """Return the headers of a series; empty when the archive does not hold it."""
-        path = f"/studies/{study_instance_uid}/series/{series_instance_uid}/metadata"
+        study, series = (uid_in_path(self._archive, uid) for uid in (study_instance_uid, series_instance_uid))
+        path = f"/studies/{study}/series/{series}/metadata"
         async with self._asking(path, {}, timeout_s=_METADATA_TIMEOUT_S) as response:
             content = response.content if response is not None else b"[]"
         return await asyncio.to_thread(_read_metadata, content, self._archive)
@@ -45,9 +50,10 @@ class DicomWeb:
     async def counts(self, study_instance_uid: str) -> Mapping[str, int]:
         """Return the number of instances of each series of a study."""
         found: dict[str, int] = {}
-        for series in await self._query(f"/studies/{study_instance_uid}/series", {"includefield": "00201209"}):
+        study = uid_in_path(self._archive, study_instance_uid)
+        for series in await self._query(f"/studies/{study}/series", {"includefield": "00201209"}):
             found[text(series, "0020000E")] = integer(series, "00201209") or 0
-        return found
+        return {uid: count for uid, count in found.items() if self._is_usable(uid)}
 
     async def patients(self, study_instance_uid: str) -> Sequence[Patient]:
         """Return everybody under whose identity the archive holds that UID."""
@@ -84,26 +90,28 @@ class DicomWeb:
             if response is None:
                 # That nothing matches is said otherwise; an address that is wrong must not look like an empty archive.
                 raise unavailable(self._archive, "status 404 for a query")
-            if response.status_code == httpx.codes.NO_CONTENT:
+            if response.status == httpx.codes.NO_CONTENT:
                 return StudyPage(())
-            if response.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+            if response.status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
                 return StudyPage((), says_more=True)
             says_more = (
                 response.headers.get("Warning", "").startswith(_NOT_ALL)
-                or response.status_code == httpx.codes.PARTIAL_CONTENT
+                or response.status == httpx.codes.PARTIAL_CONTENT
             )
-            return StudyPage(_listed(_decoded(response.content, self._archive)), says_more=says_more)
+            listed = _listed(_decoded(response.content, self._archive))
+            usable = tuple(study for study in listed if self._is_usable(study.study_instance_uid))
+            return StudyPage(usable, says_more=says_more)
 
     async def _query(self, path: str, parameters: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
         async with self._asking(path, parameters, timeout_s=_QUERY_TIMEOUT_S) as response:
-            if response is None or response.status_code == httpx.codes.NO_CONTENT:
+            if response is None or response.status == httpx.codes.NO_CONTENT:
                 return []
             return _decoded(response.content, self._archive)
 
     @asynccontextmanager
     async def _asking(
         self, path: str, parameters: Mapping[str, str], *, timeout_s: float, may_be_cut: bool = False
-    ) -> AsyncIterator[httpx.Response | None]:
+    ) -> AsyncIterator[Answer | None]:
         """Ask, and yield the answer; None where the archive holds nothing of that name.
 
         Args:
@@ -112,19 +120,28 @@ class DicomWeb:
             timeout_s: How long to wait for bytes.
             may_be_cut: Whether an answer that is not all of it, or a refusal to give that much, is an answer.
         """
-        try:
-            response = await self._client.get(
-                f"{self._root}{path}", params=dict(parameters), headers=_JSON, timeout=timeout_s
-            )
-        except httpx.HTTPError as error:
-            raise unavailable(self._archive, type(error).__name__) from error
-        if response.status_code == httpx.codes.NOT_FOUND:
+        response = await ask(
+            self._client,
+            "GET",
+            f"{self._root}{path}",
+            archive=self._archive,
+            timeout_s=timeout_s,
+            params=dict(parameters),
+            headers=_JSON,
+        )
+        if response.status == httpx.codes.NOT_FOUND:
             yield None
             return
-        is_whole = response.is_success and response.status_code not in _NOT_AN_ANSWER
-        if not is_whole and not (may_be_cut and response.status_code in _CUT):
-            raise unavailable(self._archive, f"status {response.status_code}")
+        is_whole = response.is_success and response.status not in _NOT_AN_ANSWER
+        if not is_whole and not (may_be_cut and response.status in _CUT):
+            raise unavailable(self._archive, f"status {response.status}")
         yield response
+
+    def _is_usable(self, uid: str) -> bool:
+        if not is_uid(uid):
+            # Nothing can be asked for by it; the rest of the answer must not suffer.
+            log.warning("archive.uid_unusable", archive=self._archive)
+        return is_uid(uid)
 
 
 def _selecting(span: Span | None) -> Mapping[str, str]:
@@ -166,20 +183,19 @@ def _together(one: Fingerprint, other: Fingerprint) -> Fingerprint:
     )
 
 
-def unavailable(archive: str, why: str) -> UpstreamUnavailableError:
-    """Return the error that says that ``archive`` cannot be read now. Never names what was asked for."""
-    return UpstreamUnavailableError(f"archive {archive} does not answer: {why}", archive=archive)
-
-
 def _read_metadata(content: bytes, archive: str) -> Sequence[SeenInstance]:
-    return [seen for item in _decoded(content, archive) if (seen := seen_instance(item)) is not None]
+    found = _decoded(content, archive)
+    try:
+        return [seen for item in found if (seen := seen_instance(item)) is not None]
+    except RecursionError as error:
+        raise malformed(archive, "it is nested too deeply") from error
 
 
 def _decoded(content: bytes, archive: str) -> Sequence[Mapping[str, Any]]:
     try:
         value = json.loads(content)
-    except ValueError as error:
-        raise unavailable(archive, "the answer is no JSON") from error
+    except (ValueError, RecursionError) as error:
+        raise malformed(archive, "it is no JSON") from error
     if not isinstance(value, list):
-        raise unavailable(archive, "the answer is no list")
+        raise malformed(archive, "it is no list")
     return [item for item in value if isinstance(item, dict)]

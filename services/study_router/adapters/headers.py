@@ -17,12 +17,13 @@ from study_router.adapters.dicom_json import (
 from study_router.adapters.functional_groups import frames_of, region_of, shared_frame
 from study_router.domain.instances import Header, is_rejection_note
 from study_router.domain.studies import Patient, SeenInstance
+from study_router.domain.uids import is_uid
 
 
 def seen_instance(dataset: Json) -> SeenInstance | None:
     """Return what an instance's metadata say; None without the UIDs that everything hangs on."""
     study, series, sop = (text(dataset, tag) for tag in ("0020000D", "0020000E", "00080018"))
-    if not study or not series or not sop:
+    if not all(is_uid(uid) for uid in (study, series, sop)):
         return None
     return SeenInstance(
         study_instance_uid=study,

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, update
 
 from study_router.adapters.instances_store import PLACES
 from study_router.adapters.rows import chunks
@@ -67,6 +67,14 @@ class SqlIntake:
     def settle(self, arrival: Arrival) -> None:
         """Forget an arrival, unless the series was touched again meanwhile."""
         self._connection.execute(delete(ARRIVALS).where(*_same(arrival), ARRIVALS.c.touched_at == arrival.touched_at))
+
+    def put_off(self, arrival: Arrival, until: datetime) -> None:
+        """Leave an arrival alone until then, unless the series was touched again meanwhile."""
+        self._connection.execute(
+            update(ARRIVALS)
+            .where(*_same(arrival), ARRIVALS.c.touched_at == arrival.touched_at)
+            .values(not_before=until)
+        )
 
     def has_arrivals(self, study_instance_uid: str) -> bool:
         """Say whether a series of the study still has to be read."""

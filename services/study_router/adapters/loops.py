@@ -9,8 +9,10 @@ from typing import Final
 
 import structlog
 
+from study_router.adapters.asking import MalformedAnswerError
 from study_router.adapters.store import SqlStore
 from study_router.domain.registry import Archive, FeedKind
+from study_router.ports import Arrival
 from study_router.usecases.backfilling import AdvanceBackfills
 from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
@@ -28,6 +30,8 @@ _STUDIES_AT_ONCE: Final = 16
 _ARCHIVES_LOOK_S: Final = 1.0
 _BREATH_S: Final = 0.02
 """Shortest pause between two looks: a burst of commits is one look, not thousands."""
+_DOUBLINGS: Final = 16
+"""No pause becomes longer after so many failures: powers of two have an end."""
 _PASSING: Final = frozenset({Kind.UNAVAILABLE, Kind.OVERLOADED, Kind.TIMED_OUT, Kind.CONFLICT})
 
 Step = Callable[[], Awaitable[bool]]
@@ -58,7 +62,8 @@ class Bell:
 async def keep_doing(step: Step, *, name: str, bell: Bell, pause_s: float, longest_s: float) -> None:
     """Do ``step`` again and again: at once while there is more, else when the bell rings or after ``pause_s``.
 
-    What is away is waited for, longer and longer up to ``longest_s``; nothing else is forgiven.
+    A step that fails is taken again after a pause, longer and longer up to ``longest_s``, whatever the reason: what one
+    archive answers must not end the loops of the others.
 
     Raises:
         LostLeaseError: the role belongs to another process.
@@ -66,14 +71,19 @@ async def keep_doing(step: Step, *, name: str, bell: Bell, pause_s: float, longe
     failures = 0
     while True:
         try:
-            is_more = await step()
+            is_more: bool | None = await step()
         except LostLeaseError:
             raise
         except ServiceError as error:
             level = log.warning if error.kind in _PASSING else log.error
             level("loop.failed", loop=name, reason=error.reason, error=error.message)
+            is_more = None
+        except Exception:
+            log.exception("loop.failed", loop=name)
+            is_more = None
+        if is_more is None:
             failures += 1
-            await asyncio.sleep(min(longest_s, pause_s * 2.0**failures))
+            await asyncio.sleep(min(longest_s, pause_s * 2.0 ** min(failures, _DOUBLINGS)))
             continue
         failures = 0
         if is_more:
@@ -142,7 +152,7 @@ class Intake:
                 lambda transaction: transaction.intake.arrivals(archive.archive, now, limit=_SERIES_AT_ONCE)
             )
             for arrival in arrivals:
-                await index(archive, arrival)
+                await self._read_series(archive, arrival, index)
             return bool(arrivals)
 
         pause_s = min(self.poll_s, self.follow.pause_s or self.poll_s)
@@ -151,6 +161,21 @@ class Intake:
             for name, look in self._looks(archive, store):
                 step = _ringing(touched, look)
                 self._keep(group, step, name=f"{name}:{archive.archive}", bell=Bell(), pause_s=self.poll_s)
+
+    async def _read_series(self, archive: Archive, arrival: Arrival, index: IndexSeries) -> None:
+        """Read a series; one that cannot be read or stored is put off and holds up no other."""
+        try:
+            await index(archive, arrival)
+        except ServiceError as error:
+            if error.kind in _PASSING and not isinstance(error, MalformedAnswerError):
+                raise
+            log.error(  # noqa: TRY400 the message says all
+                "series.put_off", archive=archive.archive, reason=error.reason, error=error.message
+            )
+            await index.put_off(arrival, self.back_off_s)
+        except Exception:  # what one series does to our code or our database is no reason to read no other
+            log.exception("series.put_off", archive=archive.archive)
+            await index.put_off(arrival, self.back_off_s)
 
     def _keep(self, group: asyncio.TaskGroup, step: Step, *, name: str, bell: Bell, pause_s: float) -> None:
         group.create_task(keep_doing(step, name=name, bell=bell, pause_s=pause_s, longest_s=self.back_off_s))

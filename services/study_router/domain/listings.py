@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
 _LAST_S: Final = 86_399
@@ -198,8 +198,11 @@ def _day(text: str) -> date | None:
     digits = text.replace(".", "")
     if len(digits) != 8 or not digits.isascii() or not digits.isdigit():
         return None
+    year = int(digits[:4])
+    if not MINYEAR < year < MAXYEAR:  # nobody's date, and one that cannot be moved between time zones
+        return None
     try:
-        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+        return date(year, int(digits[4:6]), int(digits[6:]))
     except ValueError:
         return None
 

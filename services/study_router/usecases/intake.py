@@ -176,6 +176,11 @@ class IndexSeries:
         crash.point("router.before_index")
         await self.store.transact(partial(self._store, archive=archive, arrival=arrival, seen=seen))
 
+    async def put_off(self, arrival: Arrival, seconds: float) -> None:
+        """Read a series later, because it could not be read now."""
+        at = self.clock.now() + timedelta(seconds=seconds)
+        await self.store.transact(lambda transaction: transaction.intake.put_off(arrival, at))
+
     async def _is_ambiguous(self, connector: ArchiveConnector, archive: Archive, arrival: Arrival) -> bool:
         """Find out why a series cannot be read: deleted, or its study held under two patients at once.
 

@@ -1,6 +1,5 @@
 """A person names studies that no feed shows."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Final
 from study_router.domain.listings import ListedStudy
 from study_router.domain.registry import Archive, FeedKind
 from study_router.domain.studies import Touched
+from study_router.domain.uids import LONGEST_UID, is_uid
 from study_router.ports import Connectors, Store, Transaction
 from study_router.usecases.sweeping import differing_series
 from udckit.clock import Clock
@@ -16,9 +16,6 @@ from udckit.errors import InvalidRequestError, NotFoundError, PreconditionError
 
 MAX_NAMED: Final = 1000
 _NAMED_AT_ONCE: Final = 50
-_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
-_UID_LENGTH: Final = 64
-"""PS3.5 9.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +57,8 @@ class SubmitStudies:
         if len(uids) > MAX_NAMED:
             raise InvalidRequestError(f"at most {MAX_NAMED} studies can be named at once")
         for uid in uids:
-            if len(uid) > _UID_LENGTH or _UID.fullmatch(uid) is None:
-                raise InvalidRequestError(f"{uid[:_UID_LENGTH]!r} is no Study Instance UID")
+            if not is_uid(uid):
+                raise InvalidRequestError(f"{uid[:LONGEST_UID]!r} is no Study Instance UID")
         known = await self.store.read(lambda transaction: transaction.registry.archive(archive))
         if known.feed is FeedKind.NONE:
             raise PreconditionError(f"archive {archive} was added without a feed: nothing is read from it")
