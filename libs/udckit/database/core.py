@@ -116,6 +116,8 @@ class Database:
                     raise
                 if time.monotonic() >= gives_up_at:
                     raise UpstreamUnavailableError("the database is away") from error
+            except StopIteration as error:  # no future takes it, and whoever waits for one would wait for ever
+                raise TypeError("work on the database raised StopIteration") from error
             time.sleep(_RETRY_S)
 
     def _deliver(self, jobs: Sequence[Job]) -> None:

@@ -54,4 +54,10 @@ class Job:
         if self.error is None:
             self.future.set_result(self.result)
         else:
-            self.future.set_exception(self.error)
+            try:
+                self.future.set_exception(self.error)
+            except (
+                TypeError
+            ) as refused:  # StopIteration, which no future takes: its caller must be answered all the same
+                refused.__cause__ = self.error
+                self.future.set_exception(refused)

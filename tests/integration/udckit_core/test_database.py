@@ -59,6 +59,24 @@ async def test_an_error_undoes_its_own_work_only(database: Database) -> None:
     assert len(await database.read(entries)) == 10
 
 
+async def test_work_that_runs_out_of_an_iterator_is_answered_as_all_others_are(database: Database) -> None:
+    def running_out(_: Connection) -> str:
+        return next(iter(()))
+
+    async with asyncio.timeout(30):
+        outcomes = await asyncio.gather(
+            *(database.transact(booking(f"good-{number}")) for number in range(5)),
+            database.transact(running_out),
+            *(database.transact(booking(f"late-{number}")) for number in range(5)),
+            database.read(running_out),
+            return_exceptions=True,
+        )
+
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert [type(error.__cause__) for error in failed] == [StopIteration, StopIteration]
+    assert len(await database.read(entries)) == 10
+
+
 async def test_a_violated_constraint_fails_only_the_one_who_violates_it(database: Database) -> None:
     await database.transact(booking("taken"))
 
