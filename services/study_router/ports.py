@@ -74,6 +74,9 @@ class Jobs(Protocol):
     def save(self, job: Job) -> None:
         """Store what changed."""
 
+    def put_off(self, job: str, *, now: datetime, until: datetime, detail: str) -> None:
+        """Let a waiting job wait until then, and note why; reads nothing of it, for that may be what fails."""
+
     def accept(self, job: str, digest: str) -> bool:
         """Make ``digest`` the one result of the job; False if it has one already."""
 

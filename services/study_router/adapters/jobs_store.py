@@ -66,6 +66,20 @@ class SqlJobs:
         """Store what changed. The result is written by ``accept`` only."""
         self._connection.execute(update(JOBS).where(JOBS.c.job == job.job).values(**_values(job)))
 
+    def put_off(self, job: str, *, now: datetime, until: datetime, detail: str) -> None:
+        """Let a waiting job wait until then, and note why; reads nothing of it, for that may be what fails."""
+        attempt = self._connection.execute(
+            update(JOBS)
+            .where(JOBS.c.job == job, JOBS.c.state == State.PENDING.value)
+            .values(not_before=until)
+            .returning(JOBS.c.attempt)
+        ).scalar_one_or_none()
+        if attempt is not None:
+            entry = HistoryEntry(
+                at=now, event="PUT_OFF", verdict=Verdict.NOT_YET, state=State.PENDING, attempt=attempt, detail=detail
+            )
+            self.note(job, entry)
+
     def accept(self, job: str, digest: str) -> bool:
         """Make ``digest`` the one result of the job; False if it has one already."""
         accepted = self._connection.execute(

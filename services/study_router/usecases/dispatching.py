@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from typing import Final
 
 from study_router.domain.announcements import JobDispatched
 from study_router.domain.jobs import Event, Verdict
@@ -12,7 +13,11 @@ from study_router.domain.work import Ending, Job
 from study_router.ports import BeginTrace, Pools, Store, Transaction
 from study_router.usecases.moving import move
 from udckit.clock import Clock
+from udckit.errors import Kind, ServiceError
 from udcmodel.grant import check_grant
+
+_PUT_OFF_S: Final = 60
+_PASSING: Final = frozenset({Kind.UNAVAILABLE, Kind.OVERLOADED, Kind.TIMED_OUT, Kind.CONFLICT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,24 +42,58 @@ class DispatchJobs:
     batch_ageing_s: float
 
     async def __call__(self) -> int:
-        """Dispatch up to the free slots of every pool; return how many jobs were dispatched or refused."""
+        """Dispatch up to the free slots of every pool; return how many jobs were dispatched or refused.
+
+        Raises:
+            ExceptionGroup: some jobs could not be dispatched; they were put off, and all others were dispatched.
+            ServiceError: the database is away, or the role belongs to another process.
+        """
         offers = await self.pools.offers()
         count = 0
+        failures: list[Exception] = []
         for pool in await self.store.read(partial(self._with_room, offers=offers)):
-            count += await self.store.transact(partial(self._start, pool=pool, offer=offers[pool]))
+            try:
+                count += await self.store.transact(partial(self._start, pool=pool, offer=offers[pool]))
+            except Exception as error:
+                if _is_passing(error):
+                    raise
+                failures += await self._start_singly(pool, offers[pool])
+        if failures:
+            raise ExceptionGroup("jobs could not be dispatched and were put off", failures)
         return count
+
+    async def _start_singly(self, pool: str, offer: PoolOffer) -> list[Exception]:
+        """Start the jobs of a pool each on its own; put off those that fail, and return why they did."""
+        failures: list[Exception] = []
+        for name in await self.store.read(partial(self._choose, pool=pool, offer=offer)):
+            try:
+                await self.store.transact(partial(self._start_named, name=name))
+            except Exception as error:
+                if _is_passing(error):
+                    raise
+                failures.append(error)
+                # Of an error that nobody foresaw only the kind: its text may quote anything.
+                why = error.message if isinstance(error, ServiceError) else type(error).__name__
+                await self.store.transact(partial(self._put_off, name=name, why=why))
+        return failures
 
     def _with_room(self, transaction: Transaction, *, offers: Mapping[str, PoolOffer]) -> Sequence[str]:
         waiting = [pool for pool in transaction.jobs.waiting_pools(self.clock.now()) if pool in offers]
         return [pool for pool in waiting if offers[pool].slots > sum(transaction.jobs.working(pool).values())]
 
     def _start(self, transaction: Transaction, *, pool: str, offer: PoolOffer) -> int:
+        chosen = self._choose(transaction, pool=pool, offer=offer)
+        for name in chosen:
+            self._start_named(transaction, name=name)
+        return len(chosen)
+
+    def _choose(self, transaction: Transaction, *, pool: str, offer: PoolOffer) -> Sequence[str]:
         now = self.clock.now()
         working = transaction.jobs.working(pool)
         free = offer.slots - sum(working.values())
         if free <= 0:
-            return 0
-        chosen = pick(
+            return ()
+        return pick(
             transaction.jobs.waiting(pool, now=now, each=free, held=_held(transaction, offer)),
             free=free,
             most=max(1, offer.slots - 1),
@@ -62,9 +101,14 @@ class DispatchJobs:
             now=now,
             batch_ageing=timedelta(seconds=self.batch_ageing_s),
         )
-        for name in chosen:
-            self._start_one(transaction, transaction.jobs.lock(name))
-        return len(chosen)
+
+    def _start_named(self, transaction: Transaction, *, name: str) -> None:
+        self._start_one(transaction, transaction.jobs.lock(name))
+
+    def _put_off(self, transaction: Transaction, *, name: str, why: str) -> None:
+        now = self.clock.now()
+        detail = f"could not be dispatched and is put off for {_PUT_OFF_S} s: {why}"
+        transaction.jobs.put_off(name, now=now, until=now + timedelta(seconds=_PUT_OFF_S), detail=detail)
 
     def _start_one(self, transaction: Transaction, job: Job) -> None:
         now = self.clock.now()
@@ -95,6 +139,11 @@ class DispatchJobs:
         dispatched, step = move(transaction, begun, Event.DISPATCH, now=now, detail=f"pool {job.pool}")
         if step.verdict is Verdict.APPLY:
             transaction.announce(JobDispatched(dispatched, now))
+
+
+def _is_passing(error: Exception) -> bool:
+    """Say whether it is no fault of a job: the database is away, or somebody else was in the way."""
+    return isinstance(error, ServiceError) and error.kind in _PASSING
 
 
 def _held(transaction: Transaction, offer: PoolOffer) -> Held:

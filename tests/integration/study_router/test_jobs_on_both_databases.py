@@ -5,10 +5,13 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import update
 
 from integration.study_router.routing import DEVICE, FIRST, NOON, SECOND, Routing, slice_header
 from study_router.adapters.events import may_replay, note_dead_letter
 from study_router.adapters.jobs_store import SqlJobs
+from study_router.adapters.rows import grant_to_json
+from study_router.adapters.tables import JOBS
 from study_router.domain.jobs import State, Verdict
 from study_router.domain.work import Job, Progress
 from study_router.ports import Transaction
@@ -108,6 +111,37 @@ async def test_a_report_that_overtakes_the_dispatch_is_told_to_come_again(routin
     with pytest.raises(ConflictError):
         await routing.infer(job, attempt=1)
     assert (await routing.job(job)).state is State.PENDING
+
+
+async def test_a_job_that_cannot_be_dispatched_is_put_off_and_holds_up_no_other(routing: Routing) -> None:
+    broken = (await routing.only_job()).job
+    history = await routing.store.read(lambda transaction: transaction.jobs.history(broken))
+    await routing.arrive("1.3", [slice_header(number, series="1.3.1") for number in range(1, 21)])
+    await routing.look(after_s=15)
+    [good] = [job.job for job in await routing.jobs() if job.job != broken]
+    grant = (await routing.job(broken)).grant
+    await routing.database.transact(
+        lambda connection: connection.execute(update(JOBS).where(JOBS.c.job == broken).values(grant={}))
+    )
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await routing.dispatch()
+    assert [type(error) for error in raised.value.exceptions] == [KeyError]
+    assert (await routing.job(good)).state is State.DISPATCHED
+    assert await routing.dispatch() == 0, "it is left alone for a while"
+    [*before, entry] = await routing.store.read(lambda transaction: transaction.jobs.history(broken))
+    assert before == history
+    assert (entry.event, entry.verdict, entry.state) == ("PUT_OFF", Verdict.NOT_YET, State.PENDING)
+    assert "KeyError" in entry.detail
+
+    await routing.database.transact(
+        lambda connection: connection.execute(
+            update(JOBS).where(JOBS.c.job == broken).values(grant=grant_to_json(grant))
+        )
+    )
+    routing.clock.pass_by(60)
+    assert await routing.dispatch() == 1
+    assert (await routing.job(broken)).state is State.DISPATCHED
 
 
 async def test_without_slots_a_job_waits_and_loses_no_attempt(routing: Routing) -> None:
