@@ -143,7 +143,7 @@ class Relay:
         self.stalled_by = error.reason
         _stalls.add(1)
         level = log.warning if error.kind in _PASSING else log.error
-        level("relay.stalled", reason=error.reason, error=error.message, **error.facts)
+        level("relay.stalled", reason=error.reason, error=error.message, facts=error.facts)
 
     async def _keep_house(self, lease: Lease) -> None:
         """Delete what is older than it is kept, a limited amount at a time."""
@@ -174,7 +174,7 @@ class Relay:
             await self._publisher.publish_atomically(messages)
         except PublishRefusedError as error:
             # Usually because one of them is known already: a relay died between publishing and moving its cursor.
-            log.info("relay.batch_refused", size=len(messages), **error.facts)
+            log.info("relay.batch_refused", size=len(messages), facts=error.facts)
             await self._publish_singly(messages)
 
     async def _publish_singly(self, messages: Sequence[Message]) -> None:

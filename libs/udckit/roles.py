@@ -146,7 +146,7 @@ class _Holder:
                 return False
             except ServiceError as error:
                 level = log.warning if error.kind in _PASSING else log.error
-                level("role.failed", role=self._role, reason=error.reason, error=error.message, **error.facts)
+                level("role.failed", role=self._role, reason=error.reason, error=error.message, facts=error.facts)
             except asyncio.CancelledError:
                 if is_asked_to_end():
                     raise

@@ -111,4 +111,4 @@ class Undertaker:
             await self._publisher.publish(copy)
         except PublishRefusedError as error:
             # The table is the record; a message that the DLQ stream can never take must not block its consumer.
-            log.error("dead_letter.not_copied", error=error.message, **error.facts)  # noqa: TRY400 the message says all
+            log.error("dead_letter.not_copied", error=error.message, facts=error.facts)  # noqa: TRY400 the message says all

@@ -111,7 +111,7 @@ def _apply(connection: Connection, remember: Remember, effect: Effect | None) ->
 def _expected(error: ServiceError) -> Failure:
     settlement = SETTLEMENT_OF[error.kind]
     level = log.info if settlement is Settlement.RETRY_SOON else log.warning
-    level("event.failed", reason=error.reason, error=error.message, **error.facts)
+    level("event.failed", reason=error.reason, error=error.message, facts=error.facts)
     return Failure(settlement, error.reason, error.message)
 
 

@@ -50,6 +50,20 @@ def stealing(connection: Connection) -> None:
     connection.execute(update(LEASES).values(holder="another", epoch=LEASES.c.epoch + 1))
 
 
+async def test_a_role_that_fails_is_run_again_whatever_the_facts_of_its_error_are_called(database: Database) -> None:
+    runs = 0
+
+    async def act(_: Lease) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise UpstreamUnavailableError("the archive is away", role="a", reason="b", error="c", event="d")
+
+    async with holding(database, "feed", act) as task, asyncio.timeout(30):
+        await task
+    assert runs == 2
+
+
 async def test_only_one_of_two_acts_and_the_other_takes_over(database: Database) -> None:
     first, second = Actor(), Actor()
     async with holding(database, "feed", first, lease_s=LEASE_S):
