@@ -23,6 +23,7 @@ from udc.router.v1 import registry_pb2
 from udc.serving.v1 import serving_pb2
 from udckit.errors import InvalidRequestError, ServiceError
 from udckit.modeldigest import model_digest
+from udcmodel import plain_yaml
 from udcmodel.codec import timestamp
 from udcmodel.golden import check_golden
 from udcmodel.manifest import parse
@@ -75,7 +76,7 @@ def read_certificate(path: Path, *, zone: ZoneInfo) -> registry_pb2.Certificate:
         content = path.read_bytes()
         if len(content) > MAX_CERTIFICATE_BYTES:
             raise InvalidRequestError(f"{path} is too large for a certificate")
-        certificate = CertificateFile.model_validate(yaml.safe_load(content))
+        certificate = CertificateFile.model_validate(plain_yaml.load(content))
     except OSError as error:
         raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from udckit.errors import InvalidRequestError
+from udcmodel import plain_yaml
 from udcmodel.manifest.references import ReferenceProblemError
 from udcmodel.manifest.schema import Manifest
 
@@ -56,10 +57,18 @@ def parse_as(model: type[D], content: bytes, *, kind: Kind) -> D:
     Raises:
         InvalidRequestError: as the kind says: one line per problem, each with the line of the file and the key.
     """
-    root = _compose(content, kind)
-    lines: dict[Path, int] = {}
-    _remember_lines(root, (), lines, kind)
-    value = yaml.safe_load(content)
+    try:
+        root = _compose(content, kind)
+        lines: dict[Path, int] = {}
+        _remember_lines(root, (), lines, kind)
+        value = plain_yaml.load(content)
+    except yaml.reader.ReaderError as error:
+        # Only one about text can come here: bytes that are no UTF-8 were refused before.
+        line = content.decode("utf-8").count("\n", 0, error.position) + 1
+        raise kind.error(f"line {line}: the character U+{error.character:04X} is not allowed") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise kind.error(f"line {mark.line + 1 if mark else 1}: this is not YAML: {error.problem}") from error
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -84,14 +93,12 @@ def _compose(content: bytes, kind: Kind) -> yaml.Node:
         raise kind.error(f"the {kind.what} is not UTF-8 (byte {error.start})") from error
     try:
         for token in yaml.scan(text):
+            line = token.start_mark.line + 1
             if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
-                raise kind.error(
-                    f"line {token.start_mark.line + 1}: anchors and aliases are not read; write the value out"
-                )
+                raise kind.error(f"line {line}: anchors and aliases are not read; write the value out")
+            if isinstance(token, yaml.ScalarToken) and "\0" in token.value:
+                raise kind.error(f"line {line}: the character U+0000 is not allowed")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise kind.error(f"line {line}: this is not YAML: {error.problem}") from error
     except RecursionError as error:
         raise kind.error(f"the {kind.what} is nested too deeply") from error
     if not isinstance(root, yaml.MappingNode):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cli.golden.pictures import ChestRadiograph, Files, HeadCt, body_of, images_of
 from udckit.errors import InvalidRequestError
+from udcmodel import plain_yaml
 from udcmodel.golden import ExpectedFinding, GoldenCase, GoldenCases, Name
 from udcmodel.ids import digest_of
 
@@ -65,7 +66,7 @@ def _read(path: Path) -> WrittenCase:
         content = path.read_bytes()
         if len(content) > _LONGEST:
             raise InvalidRequestError(f"{path} is too large for a golden case")
-        return WrittenCase(path, CaseFile.model_validate(yaml.safe_load(content)))
+        return WrittenCase(path, CaseFile.model_validate(plain_yaml.load(content)))
     except OSError as error:
         raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:

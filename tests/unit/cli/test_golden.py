@@ -84,6 +84,7 @@ expect:
         ("presence: absent", "presence: abscent", "expect.0.presence"),
         ("picture:", "pictures:", "picture"),
         ("expect:", "expect: [", "is not YAML"),
+        ("expect:", "on: 2026-13-45\nexpect:", "is not YAML: this is no timestamp"),
         (
             "{phantom: head-ct, slices: 4, spacing_mm: 40, matrix: 32, seed: 1}",
             "{dicom: ../..}",

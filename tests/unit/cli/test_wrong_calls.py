@@ -93,6 +93,7 @@ def test_a_mistake_in_a_manifest_is_named_with_its_line(environment_file: Path, 
         (CERTIFICATE.replace("2024-01-01", "soon"), "valid_from"),
         (CERTIFICATE + "holder2: x\n", "holder2: Extra inputs are not permitted"),
         ("[", "is not YAML"),
+        (CERTIFICATE.replace("2024-01-01", "2024-13-01"), "is not YAML: this is no timestamp"),
         ("x" * 70_000, "too large for a certificate"),
     ],
 )

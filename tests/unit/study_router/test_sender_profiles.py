@@ -80,6 +80,7 @@ def test_the_examples_can_be_used_and_survive_the_database(path: Path) -> None:
         ("profile: a\nmatch: {station: [X]}\nfacts:\n  view: {set: PA, missing: AP}", "line 5: facts.view: set leaves"),
         ("profile: a\nmatch: {station: [X]}\nfacts:\n  view: {}", "line 5: facts.view: this says nothing"),
         ("profile: a\nmatch: {station: [X]}\ncharset: latin", "line 4: charset: "),
+        ("profile: a\nmatch: {station: [X]}\nquiet: 2026-13-45", "line 4: this is not YAML: this is no timestamp"),
         ("profile: a\nprofile: b", "line 3: profile is written twice"),
         ("profile: a\nmatch: {station: [X]}\nquiet: {study_s: 7200}", "line 4: quiet.study_s: "),
     ],

@@ -113,6 +113,17 @@ def test_every_mistake_is_named_at_once() -> None:
         (b"schema: udc.manifest/v1alpha1\nschema: udc.manifest/v1alpha1\n", "is written twice (first in line 1)"),
         (b"a: " + b"[" * 60 + b"]" * 60, "nested too deeply"),
         (b"#" * (256 * 1024 + 1), "at most 262144 are read"),
+        (b"a: 1\nb: x\0y\n", "line 2: the character U+0000 is not allowed"),
+        (b'a: 1\nb: "x\\0y"\n', "line 2: the character U+0000 is not allowed"),
+        (b"a: 1\nb: !!python/object:os.system x\n", "line 2: this is not YAML: could not determine a constructor"),
+        (b"a: 1\nb: !ours x\n", "line 2: this is not YAML: could not determine a constructor"),
+        (b"a: 1\nb: 2026-13-45\n", "line 2: this is not YAML: this is no timestamp"),
+        (b"a: 1\nb: 2026-01-01T25:00:00\n", "line 2: this is not YAML: this is no timestamp"),
+        (b"a: 1\nb: !!timestamp soon\n", "line 2: this is not YAML: this is no timestamp"),
+        (b"a: 1\nb: [1, !!int many]\n", "line 2: this is not YAML: this is no int"),
+        (b"a: 1\nb: " + b"9" * 5000, "line 2: this is not YAML: this is no int"),
+        (b"a: 1\nb: !!bool perhaps\n", "line 2: this is not YAML: this is no bool"),
+        (b"a: 1\n? [b, c]\n: d\n", "this is not YAML: found unhashable key"),
     ],
 )
 def test_what_is_no_manifest_is_refused_with_a_sentence(content: bytes, words: str) -> None:
