@@ -43,6 +43,8 @@ from udckit.security.tls import Tls
 from udcmodel.registry import CopiedRegistry
 
 MIGRATIONS: Final = "result_archiver.migrations"
+_KEPT_S: Final = 0.5
+"""How long an idle connection is kept; Orthanc closes one after a second."""
 _CONNECT_S: Final = 5.0
 _LOOK_S: Final = 1.0
 _SHORTEST_KEY_BYTES: Final = 16
@@ -71,6 +73,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         client = await stack.enter_async_context(
             httpx.AsyncClient(
                 timeout=httpx.Timeout(settings.archive_timeout_s, connect=_CONNECT_S),
+                limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=_KEPT_S),
                 # A proxy from the environment must not see patients' data.
                 trust_env=False,
             )

@@ -172,17 +172,29 @@ class DicomWebArchive:
     async def _asking(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> AsyncIterator[httpx.Response]:
+        request = self._client.build_request(method, f"{self._root}{path}", headers=dict(headers), content=body)
         try:
-            async with self._client.stream(
-                method, f"{self._root}{path}", headers=dict(headers), content=body, auth=self._auth
-            ) as response:
+            response = await self._send(request)
+            try:
                 yield response
+            finally:
+                await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise UpstreamUnavailableError(f"archive {self._name} cannot be reached") from error
         except httpx.TimeoutException as error:
             raise TimedOutError(f"archive {self._name} did not answer in time") from error
         except httpx.TransportError as error:
             raise UpstreamUnavailableError(f"archive {self._name} broke the connection") from error
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; a question once more when the connection, which may have been idle, turns out to be dead."""
+        try:
+            return await self._client.send(request, auth=self._auth, stream=True)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            # The archive may have stored what was sent; whoever stores finds that out before doing it again.
+            if request.method != "GET":
+                raise
+            return await self._client.send(request, auth=self._auth, stream=True)
 
 
 def _boundary_for(content: bytes) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from integration.forgetful_archive import forgetful
 from result_archiver.adapters.dicomweb import DicomWebArchive
 from result_archiver.domain.failure import ArchiveBrokeError, CannotArchiveError, FailureReason
 from result_archiver.domain.objects import EncodedObject, ObjectKind
@@ -196,3 +197,20 @@ async def test_a_broken_envelope_is_not_taken_for_a_file(body: bytes) -> None:
     async with archive(stand_in) as hospital:
         with pytest.raises(ArchiveBrokeError):
             await hospital.file("1", "2", "3")
+
+
+async def test_a_kept_connection_that_died_is_no_outage_to_a_question() -> None:
+    async with forgetful() as kept, httpx.AsyncClient(trust_env=False) as client:
+        hospital = DicomWebArchive(client, name="hospital", root=kept.url, credentials=None)
+        for _ in range(3):
+            assert await hospital.headers("1", "2") == []
+    assert kept.asked == ["GET"] * 5
+
+
+async def test_a_store_is_never_sent_twice_by_itself() -> None:
+    async with forgetful() as kept, httpx.AsyncClient(trust_env=False) as client:
+        hospital = DicomWebArchive(client, name="hospital", root=kept.url, credentials=None)
+        await hospital.headers("1", "2")
+        with pytest.raises(UpstreamUnavailableError):
+            await hospital.store("1.2", OBJECT)
+    assert kept.asked == ["GET", "POST"]
