@@ -6,13 +6,15 @@ Removing a public key from the directory refuses every token it signed, at the n
 import base64
 import hashlib
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import jwt
+import structlog
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -27,6 +29,8 @@ from udckit.clock import Clock
 from udckit.errors import InvalidRequestError, UnauthenticatedError
 from udckit.security.files import write_private, write_public
 from udckit.security.identity import Identity, IdentityKind, Role
+
+log: Final = structlog.get_logger()
 
 ISSUER: Final = "udc-local"
 MAX_LIFETIME: Final = timedelta(hours=12)
@@ -108,7 +112,8 @@ def issue_token(
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    stamp: int
+    stamps: Mapping[Path, int]
+    """When what decides about the keys was changed: the directory, and every file of it that was no key."""
     keys: Mapping[str, Ed25519PublicKey]
 
 
@@ -183,7 +188,7 @@ class TokenVerifier:
             raise UnauthenticatedError(f"the token lives longer than {MAX_LIFETIME}, which is not allowed")
 
     def _keys(self) -> Mapping[str, Ed25519PublicKey]:
-        if self._path.stat().st_mtime_ns != self._loaded.stamp:
+        if any(_changed_at(path) != stamp for path, stamp in self._loaded.stamps.items()):
             self._loaded = _load(self._path)
         return self._loaded.keys
 
@@ -206,15 +211,36 @@ def _are_texts(value: object) -> bool:
 
 
 def _load(path: Path) -> _Loaded:
-    stamp = path.stat().st_mtime_ns
-    files: Iterable[Path] = sorted(path.glob("*.pem")) if path.is_dir() else [path]
+    stamps = {path: _changed_at(path)}
+    if not path.is_dir():
+        key = _read(path)
+        return _Loaded(stamps, {key_id(key): key})
     keys: dict[str, Ed25519PublicKey] = {}
-    for file in files:
+    for file in sorted(path.glob("*.pem")):
+        stamp = _changed_at(file)
         try:
-            key = load_pem_public_key(file.read_bytes())
-        except ValueError as error:
-            raise InvalidRequestError(f"{file} is no public key in PEM") from error
-        if not isinstance(key, Ed25519PublicKey):
-            raise InvalidRequestError(f"{file} is no Ed25519 key")
-        keys[key_id(key)] = key
-    return _Loaded(stamp, keys)
+            key = _read(file)
+        except (InvalidRequestError, OSError) as error:
+            # Whoever holds another key must be able to log in; it is looked at again once it is written anew.
+            log.warning("token.key_skipped", file=str(file), error=str(error))
+            stamps[file] = stamp
+        else:
+            keys[key_id(key)] = key
+    return _Loaded(stamps, keys)
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _read(file: Path) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(file.read_bytes())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise InvalidRequestError(f"{file} is no public key in PEM") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise InvalidRequestError(f"{file} is no Ed25519 key")
+    return key

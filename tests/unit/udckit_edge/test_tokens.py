@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,8 +8,10 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from structlog.testing import capture_logs
 
 from udckit.errors import InvalidRequestError, UnauthenticatedError
 from udckit.security.identity import IdentityKind, Role
@@ -16,6 +19,11 @@ from udckit.security.tokens import TokenVerifier, create_signing_key, issue_toke
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOSPITAL = "1.2.643.5.1.13.13.12.2.77.7801"
+RSA = (
+    rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 it signs nothing
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+)
 
 
 class SetClock:
@@ -147,6 +155,24 @@ def test_removing_a_public_key_refuses_its_tokens_at_once(office: Office) -> Non
 
     with pytest.raises(UnauthenticatedError, match="not known here"):
         office.verifier.verify(token)
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", RSA], ids=["empty", "text", "rsa"])
+def test_a_file_that_is_no_key_keeps_nobody_else_from_logging_in(
+    office: Office, tmp_path: Path, content: bytes
+) -> None:
+    bad = office.public / "bad.pem"
+    with capture_logs() as lines:
+        bad.write_bytes(content)
+        assert office.verifier.verify(office.issue()).name == "p-5f0c"
+        assert TokenVerifier(office.public, region="r77", clock=office.clock).verify(office.issue()).name == "p-5f0c"
+    assert [(line["log_level"], line["file"]) for line in lines] == [("warning", str(bad))] * 2
+
+    office.private = tmp_path / "other.key"
+    other = create_signing_key(office.private, tmp_path / "others")
+    bad.write_bytes((tmp_path / "others" / f"{other}.pem").read_bytes())
+    os.utime(bad, ns=(1, 1))
+    assert office.verifier.verify(office.issue()).name == "p-5f0c", "it is read again once it is mended"
 
 
 def test_a_new_key_is_known_without_a_restart(office: Office) -> None:
