@@ -15,11 +15,13 @@ class ForgetfulArchive:
     Attributes:
         answers: How often a connection is answered; at the next question it is closed without a word.
         asked: The method of every question that came, in order.
+        authorizations: What it said about who asks, where it said anything.
         connections: How many were opened.
     """
 
     answers: int = 1
     asked: list[str] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
     connections: int = 0
     url: str = ""
 
@@ -29,6 +31,8 @@ class ForgetfulArchive:
             for number in range(self.answers + 1):
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.asked.append(head.split(b" ")[0].decode())
+                fields = dict(line.split(": ", 1) for line in head.decode().strip().split("\r\n")[1:])
+                self.authorizations += [fields["Authorization"]] if "Authorization" in fields else []
                 if number < self.answers:
                     writer.write(
                         b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\nContent-Length: 2\r\n\r\n[]"

@@ -34,7 +34,7 @@ class HttpConnectors:
         self._secrets = secrets
         self._clock = clock
         self._tolerance_s = tolerance_s
-        self._clients: dict[Archive, httpx.AsyncClient] = {}
+        self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def connector(self, archive: Archive) -> ArchiveConnector:
         """Return the connector of an archive."""
@@ -55,18 +55,20 @@ class HttpConnectors:
                 raise InvalidRequestError(f"archive {archive.archive} tells of no changes", archive=archive.archive)
 
     async def _client(self, archive: Archive) -> httpx.AsyncClient:
-        # The archive as a whole is the key: an address or secret that was changed is a new client.
-        if archive not in self._clients:
-            self._clients[archive] = await self._stack.enter_async_context(
+        # Read each time: a password that was changed must be used, without a restart.
+        credentials = self._credentials(archive)
+        if archive.archive not in self._clients:
+            self._clients[archive.archive] = await self._stack.enter_async_context(
                 httpx.AsyncClient(
-                    auth=self._credentials(archive),
                     limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_KEPT_S),
                     # A proxy from the environment must not see patients' data.
                     trust_env=False,
                     follow_redirects=False,
                 )
             )
-        return self._clients[archive]
+        client = self._clients[archive.archive]
+        client.auth = credentials  # type: ignore[assignment]  # the setter takes all that the constructor takes
+        return client
 
     def _credentials(self, archive: Archive) -> tuple[str, str] | None:
         if not archive.credentials:
@@ -78,6 +80,8 @@ class HttpConnectors:
             )
         try:
             content = (self._secrets / archive.credentials).read_text(encoding="utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise InvalidRequestError(f"the secret {archive.credentials} is not UTF-8") from error
         except OSError as error:
             # It may be mounted any moment: a later look finds it.
             raise UpstreamUnavailableError(
