@@ -154,7 +154,10 @@ class PinnedModel:
 
 
 class ModelLostError(UpstreamUnavailableError):
-    """The backend does not have the model any more that it had loaded, as after a restart."""
+    """The backend does not have the model any more that it had loaded, as after a restart.
+
+    So it is too when other files have been loaded under its name: what they answer is not this model's answer.
+    """
 
     reason = "MODEL_LOST"
 
@@ -171,7 +174,7 @@ class Exchange(Protocol):
 
         Raises:
             RunFailedError: it failed, or did not answer in time.
-            ModelLostError: the model must be loaded again.
+            ModelLostError: the model must be loaded again; other files may have answered in its place.
             UpstreamUnavailableError: the backend is away.
         """
 
@@ -180,7 +183,7 @@ class Backend(Protocol):
     """What runs models."""
 
     async def load(self, model: PinnedModel, *, timeout_s: float) -> None:
-        """Load exactly the registered model.
+        """Load exactly the registered model. It takes the place of other files of the same name.
 
         Raises:
             RunFailedError: its files are not the registered ones, or it cannot be loaded.

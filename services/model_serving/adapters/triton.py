@@ -11,6 +11,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +48,13 @@ _LONGEST_DETAIL: Final = 300
 log: Final = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Load:
+    """Files that the server was made to load under some name; each is another, whatever its digest."""
+
+    digest: str
+
+
 class TritonBackend:
     """Runs models on one Triton server.
 
@@ -62,6 +70,8 @@ class TritonBackend:
         self._memory = memory
         # Segments that the server may have mapped, by their names, under which they are registered.
         self._mapped: set[str] = set()
+        # What the server was last made to load under each name; a new object whenever the files became others.
+        self._loads: dict[str, _Load] = {}
 
     async def is_live(self) -> bool:
         """Say whether the server answers."""
@@ -80,6 +90,10 @@ class TritonBackend:
             raise RunFailedError(
                 Reason.MODEL_CHANGED, f"the files of model {model.name} are {found}; registered is {model.digest}"
             )
+        known = self._loads.get(model.name)
+        if known is None or known.digest != model.digest:
+            # From here on, who still runs on the other files may be answered by these.
+            self._loads[model.name] = _Load(model.digest)
         try:
             await self._client.load_model(model.name, client_timeout=timeout_s)
             is_ready = await self._client.is_model_ready(model.name, str(model.number), client_timeout=_CONTROL_S)
@@ -133,6 +147,7 @@ class TritonBackend:
             exchange = TritonExchange(
                 self._client,
                 model,
+                loads=self._loads,
                 memory=memory,
                 inputs={
                     tensor.name: (tensor, offset) for tensor, offset in zip(inputs, offsets[: len(inputs)], strict=True)
@@ -190,6 +205,7 @@ class TritonExchange:
         client: triton.InferenceServerClient,
         model: PinnedModel,
         *,
+        loads: Mapping[str, "_Load"],
         memory: Memory,
         inputs: Mapping[str, tuple[TensorSpec, int]],
         outputs: Sequence[ExpectedOutput],
@@ -197,6 +213,7 @@ class TritonExchange:
     ) -> None:
         self._client = client
         self._model = model
+        self._loads = loads
         self._memory = memory
         self._inputs = inputs
         self._outputs = outputs
@@ -214,6 +231,7 @@ class TritonExchange:
 
     async def infer(self, *, timeout_s: float) -> Answer:
         """Run the model; see ``ports.Exchange``."""
+        load = self._own_load()
         for output, offset in self._large.values():
             self._memory.view(_MARK, offset=offset + output.nbytes - _MARK)[:] = self._mark
         is_over = False
@@ -235,7 +253,20 @@ class TritonExchange:
         finally:
             if not is_over:
                 self._memory.taint()
+        if self._own_load() is not load:
+            raise self._replaced()
         return self._answer(answered.get_response())
+
+    def _own_load(self) -> "_Load":
+        load = self._loads.get(self._model.name)
+        if load is None or load.digest != self._model.digest:
+            raise self._replaced()
+        return load
+
+    def _replaced(self) -> ModelLostError:
+        return ModelLostError(
+            f"the inference server holds other files as model {self._model.name} than {self._model.digest}"
+        )
 
     def _input(self, tensor: TensorSpec, offset: int) -> triton.InferInput:
         given = triton.InferInput(tensor.name, list(tensor.shape), datatype_of(tensor.dtype))

@@ -1,6 +1,7 @@
 """Which models are proven to work here, and who may use them now."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class ModelStatus:
 class _Entry:
     model: PinnedModel
     permits: asyncio.Semaphore
-    proving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    proving: asyncio.Lock
     is_proven: bool = False
     has_hung: bool = False
     reloads: int = 0
@@ -78,6 +79,9 @@ class Models:
     model that hangs is unloaded and loaded anew first, but only a few times as long as no job succeeds: then it is left
     alone, and fails on the phantom for as long as it hangs. Then its golden cases decide whether it runs here.
 
+    Versions may share the backend's name of a model. Other files under that name take the place of those before, which
+    are then not proven any more.
+
     Args:
         backend: What runs them.
         golden: Says what the golden cases of a model give.
@@ -98,6 +102,8 @@ class Models:
         self._load_s = load_s
         self._canary_s = canary_s
         self._entries: dict[PinnedModel, _Entry] = {}
+        # One for each name in the backend: versions that share it are proven one after another.
+        self._proving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._busy = 0
 
     @property
@@ -143,8 +149,7 @@ class Models:
         """
         entry = self._entry(model)
         async with entry.proving:
-            entry.is_proven = False
-            await self._backend.unload(model, timeout_s=_UNLOAD_S)
+            await self._unload(model)
 
     def judged(self, model: PinnedModel, verdict: Verdict) -> None:
         """Take the verdict of golden cases that somebody else has run."""
@@ -182,7 +187,17 @@ class Models:
                     self._busy -= 1
 
     def _entry(self, model: PinnedModel) -> _Entry:
-        return self._entries.setdefault(model, _Entry(model=model, permits=asyncio.Semaphore(self._runs_per_model)))
+        return self._entries.setdefault(
+            model,
+            _Entry(
+                model=model,
+                permits=asyncio.Semaphore(self._runs_per_model),
+                proving=self._proving[model.name],
+            ),
+        )
+
+    def _of_name(self, name: str) -> Sequence[_Entry]:
+        return [entry for entry in self._entries.values() if entry.model.name == name]
 
     async def _prove(self, entry: _Entry, manifest: Manifest) -> None:
         async with entry.proving:
@@ -191,6 +206,8 @@ class Models:
             try:
                 await self._unload_if_it_hangs(entry)
                 await self._backend.load(entry.model, timeout_s=self._load_s)
+                for other in self._of_name(entry.model.name):
+                    other.is_proven = other.is_proven and other.model.digest == entry.model.digest
                 await self._compare_form(entry.model, manifest)
                 await self._infer_on_phantom(entry.model, manifest)
             except RunFailedError as error:
@@ -213,18 +230,26 @@ class Models:
         if entry.reloads >= MOST_RELOADS:
             return
         try:
-            await self._backend.unload(entry.model, timeout_s=_UNLOAD_S)
+            await self._unload(entry.model)
         except RunFailedError as error:
             entry.kept_by_backend = f"{error.detail}; start the inference server again"
             raise
         entry.reloads += 1
         entry.kept_by_backend = ""
 
+    async def _unload(self, model: PinnedModel) -> None:
+        for entry in self._of_name(model.name):
+            entry.is_proven = False
+        await self._backend.unload(model, timeout_s=_UNLOAD_S)
+
     async def _judge(self, entry: _Entry, manifest: Manifest) -> Verdict:
         async with entry.judging:
             if entry.golden is None:
                 try:
                     entry.golden = await self._golden(entry.model, manifest)
+                except ModelLostError:
+                    entry.is_proven = False
+                    raise
                 except RunFailedError as error:
                     entry.is_proven = False
                     entry.canary = str(error)

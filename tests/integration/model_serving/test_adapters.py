@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from model_serving.domain.answer import check_answer
 from model_serving.domain.failure import Consequence, Failed, Reason, RunFailedError
 from model_serving.domain.progress import Reached, Stage
 from model_serving.domain.run import Abandoned, Abandonment, Ending, Inferred, Returned
-from model_serving.ports import PinnedModel
+from model_serving.ports import ModelLostError, PinnedModel
 from udc.events.v1 import job_pb2
 from udckit import subjects
 from udckit.bus import Bus, BusSettings, connected
@@ -222,6 +224,8 @@ class TestTritonBackend(BackendContract):
     instance_group { kind: KIND_CPU }
     """
     double = 'def answer(request):\n    return {"OUT": 2 * tensor(request, "IN")}\n'
+    triple = 'def answer(request):\n    return {"OUT": tensor(request, "IN") * 3}\n'
+
     slowly = 'def answer(request):\n    time.sleep(1)\n    return {"OUT": tensor(request, "IN")}\n'
 
     hangs_when_told = (
@@ -269,6 +273,28 @@ class TestTritonBackend(BackendContract):
             exchange.inputs["IN"][:] = 0.0
             answered = check_answer(await exchange.infer(timeout_s=20), self.outputs, model_version=1)
             np.testing.assert_array_equal(answered["OUT"], [0, 0, 0])
+
+    @pytest.fixture
+    def replacing(self, triton: Triton) -> Callable[[PinnedModel], PinnedModel]:
+        def replace_files(model: PinnedModel) -> PinnedModel:
+            folder = triton.model_repository / model.name
+            shutil.rmtree(folder)
+            digest = add_python_model(triton.model_repository, model.name, self.config, self.triple)
+            return replace(model, version="2", digest=digest)
+
+        return replace_files
+
+    async def test_an_answer_is_refused_when_other_files_were_loaded_while_it_was_waited_for(
+        self, backend: TritonBackend, late: PinnedModel, replacing: Callable[[PinnedModel], PinnedModel]
+    ) -> None:
+        await backend.load(late, timeout_s=60)
+        async with backend.exchange(late, self.inputs, self.outputs) as exchange:
+            exchange.inputs["IN"][:] = (1, 2, 3)
+            running = asyncio.create_task(exchange.infer(timeout_s=20))
+            await asyncio.sleep(0.3)  # it takes a second
+            await backend.load(replacing(late), timeout_s=60)
+            with pytest.raises(ModelLostError):
+                await running
 
     def added(self, triton: Triton, execute: str) -> PinnedModel:
         name = f"contract_model_{next(numbers)}"

@@ -1,5 +1,6 @@
 """What every implementation of a port must do; stand-ins and real adapters pass the same suite."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from model_serving.domain.failure import Reason, RunFailedError
 from model_serving.domain.form import ModelForm, TensorForm
 from model_serving.domain.progress import Reached, Stage
 from model_serving.domain.run import Dispatch
-from model_serving.ports import Artefacts, Backend, PinnedModel, Registry, Runs, TensorSpec
+from model_serving.ports import Artefacts, Backend, ModelLostError, PinnedModel, Registry, Runs, TensorSpec
 from udckit.errors import NotFoundError
 from udckit.replica import StaleReplicaError
 from udcmodel.grant import ArchiveRecord, AttachmentRecord, DeviceVersionRecord
@@ -137,7 +138,10 @@ def a_dispatch(*, attempt: int) -> Dispatch:
 
 
 class BackendContract:
-    """``backend`` has ``model``, which answers the double of IN in OUT, and ``late``, which takes its time."""
+    """``backend`` has ``model``, which answers the double of IN in OUT, and ``late``, which takes its time.
+
+    ``replacing`` puts other files where those of a model are, and returns the model of a version that has those.
+    """
 
     inputs = (TensorSpec(name="IN", shape=(3,), dtype="float32"),)
     outputs = (ExpectedOutput(name="OUT", datatype="FP32", shape=(3,), is_probability=False),)
@@ -171,6 +175,20 @@ class BackendContract:
             exchange.inputs["IN"][:] = (1, 2, 3)
             answered = check_answer(await exchange.infer(timeout_s=20), self.outputs, model_version=1)
             np.testing.assert_array_equal(answered["OUT"], [2, 4, 6])
+
+    async def test_what_other_files_of_that_name_answer_is_not_the_models_answer(
+        self, backend: Backend, model: PinnedModel, replacing: Callable[[PinnedModel], PinnedModel]
+    ) -> None:
+        await backend.load(model, timeout_s=60)
+        async with backend.exchange(model, self.inputs, self.outputs) as begun:
+            begun.inputs["IN"][:] = (1, 2, 3)
+            other = replacing(model)
+            await backend.load(other, timeout_s=60)
+            with pytest.raises(ModelLostError):
+                await begun.infer(timeout_s=20)
+        async with backend.exchange(other, self.inputs, self.outputs) as exchange:
+            exchange.inputs["IN"][:] = (1, 2, 3)
+            check_answer(await exchange.infer(timeout_s=20), self.outputs, model_version=1)
 
     async def test_a_model_that_is_not_there_cannot_be_loaded(self, backend: Backend, absent: PinnedModel) -> None:
         with pytest.raises(RunFailedError):

@@ -14,7 +14,7 @@ from model_serving.domain.failure import Reason, RunFailedError
 from model_serving.domain.form import ModelForm, form_of
 from model_serving.domain.pixels import PixelDescription
 from model_serving.domain.source import SourceImages, shape_of
-from model_serving.ports import ArchiveAwayError, PinnedModel, StackRequest, TensorSpec
+from model_serving.ports import ArchiveAwayError, ModelLostError, PinnedModel, StackRequest, TensorSpec
 from model_serving.usecases.golden import Verdict
 from udckit.errors import UpstreamUnavailableError
 from udcmodel.grant import ArchiveRecord
@@ -86,7 +86,7 @@ class PlainBackend:
     """Answers with zeros, or as told.
 
     Models in ``broken`` cannot be loaded, those in ``hanging`` are too late, those in ``wedged`` until they are
-    unloaded; those in ``kept`` cannot be unloaded.
+    unloaded; those in ``kept`` cannot be unloaded. ``holds`` is the digest of what is loaded under each name.
     """
 
     answering: Answering | None = None
@@ -97,6 +97,7 @@ class PlainBackend:
     )
     wedged: set[str] = field(default_factory=set)
     kept: set[str] = field(default_factory=set)
+    holds: dict[str, str] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
     unloaded: list[str] = field(default_factory=list)
     inferred: list[str] = field(default_factory=list)
@@ -105,6 +106,7 @@ class PlainBackend:
         assert timeout_s > 0
         if model.name in self.broken:
             raise RunFailedError(Reason.MODEL_NOT_READY, f"{model.name} cannot be loaded")
+        self.holds[model.name] = model.digest
         self.loaded.append(model.name)
 
     async def unload(self, model: PinnedModel, *, timeout_s: float) -> None:
@@ -138,6 +140,8 @@ class PlainExchange:
         if self.model.name in self.backend.hanging | self.backend.wedged:
             await asyncio.sleep(min(timeout_s, 0.05))
             raise RunFailedError(Reason.INFERENCE_TIMED_OUT, "no answer in time")
+        if self.backend.holds.get(self.model.name) != self.model.digest:
+            raise ModelLostError(f"other files are loaded as {self.model.name}")
         self.backend.inferred.append(self.model.name)
         arrays: dict[str, NDArray[Any]] = {
             output.name: np.zeros(output.shape, DTYPES[output.datatype]) for output in self.outputs

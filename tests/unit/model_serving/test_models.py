@@ -127,6 +127,49 @@ async def test_another_digest_is_another_model(models: Models, backend: PlainBac
         assert backend.loaded == [BRAIN.model.name] * 2
 
 
+SECOND = replace(BRAIN_MODEL, version="2.0.0", digest="sha256:y")
+
+
+async def test_a_version_whose_files_others_took_the_place_of_is_proven_again_before_it_runs(
+    models: Models, backend: PlainBackend
+) -> None:
+    await models.load(BRAIN_MODEL, BRAIN)
+    await models.load(SECOND, BRAIN)
+    assert [status.is_ready for status in models.statuses()] == [False, True]
+
+    async with models.used(BRAIN_MODEL, BRAIN):
+        assert backend.holds == {BRAIN.model.name: BRAIN_MODEL.digest}
+        assert backend.inferred == [BRAIN.model.name] * 3
+    assert [status.is_ready for status in models.statuses()] == [True, False]
+
+
+async def test_versions_with_the_same_files_stay_proven_beside_each_other(models: Models) -> None:
+    await models.load(BRAIN_MODEL, BRAIN)
+    await models.load(replace(BRAIN_MODEL, version="1.0.1"), BRAIN)
+    assert [status.is_ready for status in models.statuses()] == [True, True]
+
+
+async def test_who_has_the_name_is_unloaded_with_whoever_shares_it(models: Models) -> None:
+    await models.load(BRAIN_MODEL, BRAIN)
+    await models.unload(SECOND)
+    assert not any(status.is_ready for status in models.statuses())
+
+
+async def test_a_model_lost_during_its_golden_cases_is_loaded_again(backend: PlainBackend) -> None:
+    lost = [ModelLostError("it restarted")]
+
+    async def losing(_model: PinnedModel, _manifest: Manifest) -> Verdict:
+        if lost:
+            raise lost.pop()
+        return Verdict(is_passed=True, text="passed")
+
+    models = Models(backend, losing, slots=2, runs_per_model=1, load_s=1, canary_s=1)
+    with pytest.raises(ModelLostError):
+        await models.load(BRAIN_MODEL, BRAIN)
+    await models.load(BRAIN_MODEL, BRAIN)
+    assert backend.loaded == [BRAIN.model.name] * 2
+
+
 async def test_a_version_whose_golden_case_failed_is_loaded_and_runs_nothing(backend: PlainBackend) -> None:
     async def failed(model: PinnedModel, _: Manifest) -> Verdict:
         is_chest = model == CHEST_MODEL

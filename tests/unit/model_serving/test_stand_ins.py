@@ -1,5 +1,8 @@
 """The stand-ins keep the promises of the ports."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,6 +72,10 @@ class TestPlainBackend(BackendContract):
     @pytest.fixture
     def late(self) -> PinnedModel:
         return PinnedModel(device="d", version="1", name="late", number=1, digest="sha256:x")
+
+    @pytest.fixture
+    def replacing(self) -> Callable[[PinnedModel], PinnedModel]:
+        return lambda model: replace(model, version="2", digest="sha256:y")
 
     @pytest.fixture
     def absent(self) -> PinnedModel:
