@@ -149,18 +149,23 @@ class _NewObjects(ObjectStore):
 class NatsObjects:
     """Objects in a JetStream object bucket: for results and other small artefacts, not for volumes.
 
-    The bucket forgets an object some weeks after it was written. Putting an old one again writes it again.
+    A bucket with an age forgets an object some weeks after it was written. Putting an old one again writes it again.
+
+    Args:
+        store: The bucket.
+        renew_after: Age from which putting an object writes it again; None where the bucket forgets nothing.
     """
 
-    def __init__(self, store: ObjectStore, *, renew_after: timedelta = _RENEW_AFTER) -> None:
+    def __init__(self, store: ObjectStore, *, renew_after: timedelta | None = _RENEW_AFTER) -> None:
         self._store = store
+        self._bucket = store._name
         self._new = _NewObjects(name=store._name, stream=store._stream, js=store._js)
         self._renew_after = renew_after
 
     async def put(self, content: bytes) -> str:
         """Store ``content`` durably and return its digest."""
         digest = digest_of(content)
-        async with _store_errors(len(content)):
+        async with _store_errors(len(content), self._bucket):
             if not await self._is_new(digest):
                 await self._new.put(digest, content)
         return digest
@@ -169,10 +174,10 @@ class NatsObjects:
         """Return the checked object."""
         _hexadecimal(digest)
         try:
-            async with _store_errors(0):
+            async with _store_errors(0, self._bucket):
                 size = (await self._store.get_info(digest)).size or 0
             into = io.BytesIO()
-            async with _store_errors(size):
+            async with _store_errors(size, self._bucket):
                 # Without ``writeinto`` the client joins the chunks in quadratic time.
                 await self._store.get(digest, writeinto=into)
         except ObjectNotFoundError as error:
@@ -185,7 +190,7 @@ class NatsObjects:
         """Say whether the object is there."""
         _hexadecimal(digest)
         try:
-            async with _store_errors(0):
+            async with _store_errors(0, self._bucket):
                 await self._store.get_info(digest)
         except ObjectNotFoundError:
             return False
@@ -195,7 +200,7 @@ class NatsObjects:
         """Remove the object if it is there."""
         _hexadecimal(digest)
         try:
-            async with _store_errors(0):
+            async with _store_errors(0, self._bucket):
                 await self._store.delete(digest)
         except ObjectNotFoundError:
             return
@@ -205,11 +210,13 @@ class NatsObjects:
             info = await self._store.get_info(digest)
         except ObjectNotFoundError:
             return False
+        if self._renew_after is None:
+            return True
         return info.mtime is not None and datetime.now(UTC) - datetime.fromisoformat(info.mtime) < self._renew_after
 
 
 @asynccontextmanager
-async def _store_errors(size: int) -> AsyncIterator[None]:
+async def _store_errors(size: int, bucket: str) -> AsyncIterator[None]:
     """Limit the time and speak the language of our errors; a get hangs for ever when chunks are gone."""
     limit_s = _DEADLINE_S + size / _SLOWEST_BYTES_PER_S
     try:
@@ -220,12 +227,12 @@ async def _store_errors(size: int) -> AsyncIterator[None]:
     except (TimeoutError, NoStreamResponseError, nats.errors.Error) as error:
         if isinstance(error, APIError):
             if error.err_code == STREAM_FULL:
-                raise OverloadedError("the object bucket is full") from error
+                raise OverloadedError(f"the object bucket {bucket} is full; have it provisioned larger") from error
             if not isinstance(error, ServiceUnavailableError):
                 raise InternalError(
-                    f"the object bucket refused: {error.description}", code=error.err_code or 0
+                    f"the object bucket {bucket} refused: {error.description}", code=error.err_code or 0
                 ) from error
-        raise UpstreamUnavailableError(f"the object bucket did not answer within {limit_s:.0f} s") from error
+        raise UpstreamUnavailableError(f"the object bucket {bucket} did not answer within {limit_s:.0f} s") from error
 
 
 def _hexadecimal(digest: str) -> str:
@@ -274,8 +281,9 @@ async def opened_objects(url: str, bus: Bus | None = None) -> AsyncIterator[Obje
         case "file":
             yield FileObjects(Path(unquote(parts.path)))
         case "nats" if bus is not None:
-            async with _store_errors(0):
+            async with _store_errors(0, parts.path):
                 store = await bus.js.object_store(parts.path)
-            yield NatsObjects(store)
+                forgets = bool((await store.status()).ttl)
+            yield NatsObjects(store, renew_after=_RENEW_AFTER if forgets else None)
         case _:
             raise InvalidRequestError(f"no object store {url}: use file:///path/to/folder or nats:<bucket>")

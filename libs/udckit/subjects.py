@@ -18,6 +18,8 @@ SERVER_HEALTH: Final = "health.server.jsz"
 BUCKET_REGISTRY: Final = "registry"
 BUCKET_POOLS: Final = "pools"
 BUCKET_OBJECTS: Final = "objects"
+BUCKET_GOLDEN: Final = "golden"
+"""Golden cases and their images. What vendors put there takes no room from jobs, and is never forgotten."""
 
 STUDY_COMPLETED: Final = f"{PREFIX}.study.completed"
 STUDY_REVISED: Final = f"{PREFIX}.study.revised"

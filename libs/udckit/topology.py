@@ -25,6 +25,7 @@ from udckit.errors import PreconditionError
 log: Final = structlog.get_logger()
 
 _DAY_S: Final = 86_400.0
+_FOR_EVER: Final = 0.0
 _DUPLICATE_WINDOW_S: Final = 120.0
 _ANSWERS_S: Final = 1.0
 _MARKER_TTL_S: Final = 60.0
@@ -74,8 +75,9 @@ async def provision(
     replicas: int = 1,
     max_bytes: int = 8 * 1024**3,
     max_age_s: float = 14 * _DAY_S,
-    object_bytes: int = 32 * 1024**3,
+    object_bytes: int = 28 * 1024**3,
     object_age_s: float = 30 * _DAY_S,
+    golden_bytes: int = 4 * 1024**3,
 ) -> None:
     """Make the streams, buckets and durables, or bring existing ones to these settings.
 
@@ -87,6 +89,8 @@ async def provision(
         max_age_s: How long events are kept; less than ``relay.KEPT_FOR``.
         object_bytes: Size of the object bucket.
         object_age_s: How long objects are kept; longer than any job lives.
+        golden_bytes: Size of the bucket of golden cases, which are kept for ever. When it is full, versions with new
+            cases cannot be registered; everything else goes on.
     """
     events = StreamConfig(
         name=subjects.STREAM_EVENTS,
@@ -108,6 +112,7 @@ async def provision(
     for bucket in (subjects.BUCKET_REGISTRY, subjects.BUCKET_POOLS):
         await _declare(bus, _durable_stream(_key_value(bucket, max_bytes // 8), replicas))
     await _declare(bus, _durable_stream(_objects(subjects.BUCKET_OBJECTS, object_bytes, object_age_s), replicas))
+    await _declare(bus, _durable_stream(_objects(subjects.BUCKET_GOLDEN, golden_bytes, _FOR_EVER), replicas))
     serving = [
         # Few messages, each of which may take minutes: what is fetched early only ages.
         Durable(

@@ -75,6 +75,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
             )
         )
         objects = await stack.enter_async_context(opened_objects(settings.objects_url, bus))
+        cases = await stack.enter_async_context(opened_objects(settings.golden_url, bus))
         replica = await stack.enter_async_context(replicating(bus, subjects.BUCKET_REGISTRY))
         backend = await stack.enter_async_context(
             connected_triton(
@@ -83,14 +84,18 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
                 memory=stack.enter_context(pooled(shared, capacity=settings.tensor_memory_mib * _MIB)),
             )
         )
-        registry, artefacts, images = CopiedRegistry(replica.get), StoredArtefacts(objects), _images(settings, stack)
+        registry, artefacts, images = (
+            CopiedRegistry(replica.get),
+            StoredArtefacts(objects, cases),
+            _images(settings, stack),
+        )
         archives = Archives(registry, images)
         await stack.enter_async_context(kept_running(archives.watch, "probe-archives"))
         infer = Inference(backend=backend, clock=clock)
         golden = ProveGolden(
             registry=registry,
             artefacts=artefacts,
-            images=StoredCaseImages(objects, images),
+            images=StoredCaseImages(cases, images),
             infer=infer,
             runs=SqlGoldenRuns(database, worker=settings.replica),
             clock=clock,

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
 from pydantic_settings import SettingsConfigDict
 
+from udckit import subjects
 from udckit.settings import ServiceSettings
 
 Token = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -17,6 +18,9 @@ class Settings(ServiceSettings):
     """What a worker needs to know to start. Times are in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="MODEL_SERVING_")
+
+    golden_url: str = f"nats:{subjects.BUCKET_GOLDEN}"
+    """Where golden cases and their images are kept for as long as their versions: for ever."""
 
     pool: Token = "cpu"
     """Pool whose jobs this worker takes; all replicas of it can run the same devices."""

@@ -93,6 +93,7 @@ class Parts:
     store: SqlStore
     database: Database
     objects: Objects
+    cases: Objects
     connectors: HttpConnectors
     rules: RuleBook
     clock: Clock
@@ -106,6 +107,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         database = await stack.enter_async_context(opened(settings.database_url, migrations="study_router.migrations"))
         bus = await stack.enter_async_context(connected(_bus_settings(settings)))
         objects = await stack.enter_async_context(opened_objects(settings.objects_url, bus))
+        cases = await stack.enter_async_context(opened_objects(settings.golden_url, bus))
         connectors = await stack.enter_async_context(
             connecting(secrets=settings.secrets_dir, clock=clock, tolerance_s=settings.feed_tolerance_s)
         )
@@ -113,7 +115,9 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
         relay = await stack.enter_async_context(
             relaying(database, bus, Producer(source=SOURCE, region=settings.region), lease_s=settings.lease_s)
         )
-        parts = Parts(settings, SqlStore(database), database, objects, connectors, RuleBook(CelCompiler()), clock)
+        parts = Parts(
+            settings, SqlStore(database), database, objects, cases, connectors, RuleBook(CelCompiler()), clock
+        )
         publisher = RegistryPublisher(database, bus)
         _add_registry_servicers(server, parts, changed=publisher.wake)
         _add_work_servicers(server, parts)
@@ -168,9 +172,14 @@ def _add_registry_servicers(server: aio.Server, parts: Parts, *, changed: Callab
     devices_pb2_grpc.add_DeviceRegistryServiceServicer_to_server(
         DeviceRegistryApi(
             register=RegisterDevice(
-                store=store, put=parts.objects.put, has=parts.objects.has, compiler=compiler, clock=clock
+                store=store,
+                put=parts.objects.put,
+                put_case=parts.cases.put,
+                has_case=parts.cases.has,
+                compiler=compiler,
+                clock=clock,
             ),
-            put=parts.objects.put,
+            put_case=parts.cases.put,
             suspend=SuspendDevice(store=store, clock=clock),
             registry=registry,
             changed=changed,

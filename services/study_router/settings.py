@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from pydantic_settings import SettingsConfigDict
 
 from study_router.domain.sweeps import DEFAULT_TIERS, Reach, Tier
+from udckit import subjects
 from udckit.errors import InvalidRequestError
 from udckit.settings import ServiceSettings
 
@@ -52,6 +53,9 @@ class Settings(ServiceSettings):
     """What the study router needs to know, beside what every service does. Times are seconds."""
 
     model_config = SettingsConfigDict(env_prefix="STUDY_ROUTER_")
+
+    golden_url: str = f"nats:{subjects.BUCKET_GOLDEN}"
+    """Where golden cases and their images are kept for as long as their versions: for ever."""
 
     secrets_dir: Path | None = None
     """Directory of files ``<name>`` with ``user:password``, to which archives refer by name."""

@@ -132,6 +132,7 @@ def _serving(pools: Sequence[str]) -> tuple[str, ...]:
         *_writes_table(subjects.BUCKET_POOLS),
         *_writes_objects(subjects.BUCKET_OBJECTS),
         *_reads_objects(subjects.BUCKET_OBJECTS),
+        *_reads_objects(subjects.BUCKET_GOLDEN),
     )
 
 
@@ -161,6 +162,7 @@ _OWN: Final[Mapping[Service, tuple[str, ...]]] = MappingProxyType(
             *_reads_table(subjects.BUCKET_POOLS),
             # Manifests and the descriptions of inputs, which others read by their digest.
             *_writes_objects(subjects.BUCKET_OBJECTS),
+            *_writes_objects(subjects.BUCKET_GOLDEN),
         ),
         Service.RESULT_ARCHIVER: (
             subjects.RESULT_ARCHIVED,

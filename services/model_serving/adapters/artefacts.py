@@ -17,10 +17,16 @@ _KEPT_MANIFESTS: Final = 64
 
 
 class StoredArtefacts:
-    """Reads and writes by digest; the store proves that the bytes are those of the digest."""
+    """Reads and writes by digest; the store proves that the bytes are those of the digest.
 
-    def __init__(self, objects: Objects) -> None:
+    Args:
+        objects: Where they are.
+        cases: Where golden cases are.
+    """
+
+    def __init__(self, objects: Objects, cases: Objects) -> None:
         self._objects = objects
+        self._cases = cases
         self._manifests: OrderedDict[str, Manifest] = OrderedDict()
 
     async def manifest(self, digest: str) -> Manifest:
@@ -39,7 +45,7 @@ class StoredArtefacts:
 
     async def golden(self, digest: str) -> GoldenCases:
         """Return golden cases; see ``ports.Artefacts``."""
-        return parse_golden(await self._objects.get(digest))
+        return parse_golden(await self._cases.get(digest))
 
     async def stack(self, digest: str) -> StackDescriptor:
         """Return the description of a stack; see ``ports.Artefacts``."""

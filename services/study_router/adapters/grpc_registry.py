@@ -27,13 +27,13 @@ class DeviceRegistryApi(devices_pb2_grpc.DeviceRegistryServiceServicer):
     """Devices and their immutable versions.
 
     Attributes:
-        put: Keeps an object.
+        put_case: Keeps the images of a golden case.
         changed: Called after a change, so that it reaches the replicas at once.
     """
 
     register: RegisterDevice
     suspend: SuspendDevice
-    put: PutObject
+    put_case: PutObject
     registry: ReadRegistry
     changed: Callable[[], None]
 
@@ -62,7 +62,7 @@ class DeviceRegistryApi(devices_pb2_grpc.DeviceRegistryServiceServicer):
                 raise InvalidRequestError(f"an input of a golden case has at most {_LONGEST_CASE_INPUT >> 20} MiB")
         if not content:
             raise InvalidRequestError("an input of a golden case is empty")
-        return devices_pb2.PutCaseInputResponse(digest=await self.put(bytes(content)))
+        return devices_pb2.PutCaseInputResponse(digest=await self.put_case(bytes(content)))
 
     async def ListDevices(
         self, request: devices_pb2.ListDevicesRequest, context: Any

@@ -34,11 +34,15 @@ class AlreadyRegisteredError(PreconditionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterDevice:
-    """Register a version of a device; it never changes afterwards."""
+    """Register a version of a device; it never changes afterwards.
+
+    Golden cases are kept apart, where nothing is forgotten: a version runs as long as it passes them.
+    """
 
     store: Store
     put: PutObject
-    has: HasObject
+    put_case: PutObject
+    has_case: HasObject
     compiler: Compiler
     clock: Clock
 
@@ -99,9 +103,9 @@ class RegisterDevice:
         check_golden(golden, manifest)
         for case in golden.cases:
             for digest in case.inputs.values():
-                if not await self.has(digest):
+                if not await self.has_case(digest):
                     raise NotFoundError(f"an input of golden case {case.case} was not put", digest=digest)
-        await self.put(golden.canonical())
+        await self.put_case(golden.canonical())
         return golden
 
     def _register(

@@ -103,7 +103,7 @@ class TestStoredArtefacts(ArtefactsContract):
     @pytest.fixture
     async def artefacts(self, objects: FileObjects) -> StoredArtefacts:
         assert await objects.put(BRAIN.canonical()) == BRAIN.digest
-        return StoredArtefacts(objects)
+        return StoredArtefacts(objects, objects)
 
     @pytest.fixture
     async def stack_digest(self, objects: FileObjects) -> str:

@@ -226,6 +226,7 @@ class Routing:
         self.rules = RuleBook(CelCompiler())
         self.objects: dict[str, StackDescriptor] = {}
         self.contents: dict[str, bytes] = {}
+        self.cases: dict[str, bytes] = {}
 
     async def put_stack(self, stack: StackDescriptor) -> str:
         digest = digest_of(encode_stack(stack))
@@ -237,8 +238,13 @@ class Routing:
         self.contents[digest] = content
         return digest
 
-    async def has(self, digest: str) -> bool:
-        return digest in self.contents
+    async def put_case(self, content: bytes) -> str:
+        digest = digest_of(content)
+        self.cases[digest] = content
+        return digest
+
+    async def has_case(self, digest: str) -> bool:
+        return digest in self.cases
 
     async def add_archive(self, name: str = "hospital", *, feed: FeedKind = FeedKind.ORTHANC) -> PlayedArchive:
         archive = Archive(
@@ -257,7 +263,12 @@ class Routing:
 
     async def register(self, *, manifest: bytes | None = None, model: bytes = b"model", golden: bytes = b"") -> bool:
         register = RegisterDevice(
-            store=self.store, put=self.put, has=self.has, compiler=self.rules.compiler, clock=self.clock
+            store=self.store,
+            put=self.put,
+            put_case=self.put_case,
+            has_case=self.has_case,
+            compiler=self.rules.compiler,
+            clock=self.clock,
         )
         certificate = Certificate(
             number="РЗН 2099/1",

@@ -17,7 +17,7 @@ async def golden(routing: Routing, **changes: Any) -> bytes:
     case = {
         "case": "healthy",
         "picture": "a head without anything wrong",
-        "inputs": {"ct": await routing.put(b"images")},
+        "inputs": {"ct": await routing.put_case(b"images")},
         "expect": [{"finding": "hyperdensity", "presence": "absent", "probability": {"value": 0, "within": 0.1}}],
     }
     return json.dumps({"schema": "udc.golden/v1alpha1", "cases": [case | changes]}).encode()
@@ -31,9 +31,10 @@ async def test_cases_are_kept_and_every_service_is_told_their_digest(database: D
     assert not await routing.register(golden=content), "the same content twice is registered twice"
 
     (device,) = await routing.store.read(lambda transaction: transaction.registry.devices())
-    kept = routing.contents[device.golden_digest]
+    kept = routing.cases[device.golden_digest]
     assert parse_golden(kept) == parse_golden(content)
     assert (device.golden_cases, device.record().golden_digest) == (1, device.golden_digest)
+    assert list(routing.contents) == [device.manifest_digest], "cases lie among what jobs leave, which is forgotten"
 
 
 async def test_other_cases_need_another_version(database: Database) -> None:
@@ -81,7 +82,7 @@ async def test_a_case_of_another_device_is_refused(database: Database, changes: 
 async def test_images_that_were_not_put_are_missed(database: Database) -> None:
     routing = Routing(database)
     content = await golden(routing)
-    routing.contents.clear()
+    routing.cases.clear()
 
     with pytest.raises(NotFoundError, match="an input of golden case healthy was not put"):
         await routing.register(golden=content)

@@ -48,7 +48,8 @@ async def certify(routing: Routing, certificate: Certificate, *, may_certify: bo
     register = RegisterDevice(
         store=routing.store,
         put=routing.put,
-        has=routing.has,
+        put_case=routing.put_case,
+        has_case=routing.has_case,
         compiler=routing.rules.compiler,
         clock=routing.clock,
     )

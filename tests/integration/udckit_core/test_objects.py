@@ -1,5 +1,6 @@
 """Objects are found by the digest of their bytes, and never returned damaged."""
 
+import base64
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -116,6 +117,35 @@ class TestNatsObjects(ObjectsContract):
         # Nothing that was there before is needed any more.
         await bus.js.purge_stream(f"OBJ_{subjects.BUCKET_OBJECTS}", seq=before + 1)
         assert await objects.get(digest) == content
+
+    async def test_golden_cases_are_never_forgotten_and_never_written_twice(self, bus: Bus) -> None:
+        config = (await bus.js.stream_info(f"OBJ_{subjects.BUCKET_GOLDEN}")).config
+        assert not config.max_age
+        async with opened_objects(f"nats:{subjects.BUCKET_GOLDEN}", bus) as cases:
+            digest = await cases.put(b"case")
+            store = await bus.js.object_store(subjects.BUCKET_GOLDEN)
+            # As a case of last year: what was written twice would take its room for ever.
+            old = (await store.get_info(digest)).mtime
+            assert old is not None
+            subject = f"$O.{subjects.BUCKET_GOLDEN}.M.{base64.urlsafe_b64encode(digest.encode()).decode()}"
+            written = await bus.js.get_last_msg(f"OBJ_{subjects.BUCKET_GOLDEN}", subject)
+            assert written.data is not None
+            last_year = written.data.replace(old.encode(), b"2001-01-01T00:00:00+00:00")
+            await bus.js.publish(subject, last_year, headers={"Nats-Rollup": "sub"})
+            before = (await bus.js.stream_info(f"OBJ_{subjects.BUCKET_GOLDEN}")).state.last_seq
+
+            await cases.put(b"case")
+
+            assert (await bus.js.stream_info(f"OBJ_{subjects.BUCKET_GOLDEN}")).state.last_seq == before
+
+    async def test_cases_that_fill_their_bucket_leave_jobs_their_room(self, objects: Objects, bus: Bus) -> None:
+        config = (await bus.js.stream_info(f"OBJ_{subjects.BUCKET_GOLDEN}")).config
+        await bus.js.update_stream(config.evolve(max_bytes=1000))
+
+        async with opened_objects(f"nats:{subjects.BUCKET_GOLDEN}", bus) as cases:
+            with pytest.raises(OverloadedError, match="the object bucket golden is full; have it provisioned larger"):
+                await cases.put(b"x" * 2000)
+        assert await objects.get(await objects.put(b"result")) == b"result"
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "nats:objects", "objects"])

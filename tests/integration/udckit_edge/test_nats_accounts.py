@@ -202,6 +202,8 @@ async def test_only_the_provisioner_makes_changes_or_removes_streams_and_consume
         "$JS.API.STREAM.PURGE.KV_registry",
         "$JS.API.STREAM.DELETE.OBJ_objects",
         "$JS.API.STREAM.PURGE.OBJ_objects",
+        "$JS.API.STREAM.DELETE.OBJ_golden",
+        "$JS.API.STREAM.PURGE.OBJ_golden",
         "$JS.API.CONSUMER.CREATE.EVENTS",
         "$JS.API.CONSUMER.CREATE.EVENTS.mine",
         "$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.mine",
@@ -332,6 +334,18 @@ async def test_an_object_is_put_by_serving_and_read_by_the_archiver(connect: Con
     async with connect(Service.RESULT_ARCHIVER) as bus, opened_objects("nats:objects", bus) as objects:
         assert await objects.get(digest) == content
         assert bus.healthy()
+
+
+async def test_golden_cases_are_put_by_the_router_and_only_read_by_serving(connect: Connect) -> None:
+    async with connect(Service.STUDY_ROUTER) as bus, opened_objects("nats:golden", bus) as cases:
+        digest = await cases.put(b"case")
+        assert await cases.put(b"case") == digest
+        assert bus.healthy()
+    writing = ["$O.golden.C.x", "$O.golden.M.x"]
+    async with connect(Service.MODEL_SERVING) as bus, opened_objects("nats:golden", bus) as cases:
+        assert await cases.get(digest) == b"case"
+        assert bus.healthy()
+        assert await refused(bus, writing) == set(writing)
 
 
 async def test_the_archiver_does_not_write_objects(connect: Connect) -> None:
