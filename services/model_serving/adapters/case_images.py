@@ -8,7 +8,7 @@ from typing import Final
 
 from pydicom import Dataset
 
-from model_serving.adapters.decoding import of_frame, read
+from model_serving.adapters.decoding import frame_count, of_frame, read
 from model_serving.adapters.images import DicomwebImages
 from model_serving.adapters.memory import Memory
 from model_serving.adapters.multipart import MalformedError, Parts, TooLongError, TruncatedError
@@ -79,11 +79,11 @@ class StoredCaseImages:
 
 def _headers(parts: Parts) -> Iterator[Dataset]:
     while (part := parts.next()) is not None:
-        yield read(part.rest())
+        yield read(part.rest(), longest=part.longest)
 
 
 def _frames(header: Dataset) -> Iterator[StackFrame]:
-    for index in range(int(header.get("NumberOfFrames") or 1)):
+    for index in range(frame_count(header)):
         yield placed(of_frame(header, index), index + 1)
 
 

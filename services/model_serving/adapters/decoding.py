@@ -1,7 +1,9 @@
 """Pixels of whatever is not plain little-endian: decoded by libraries, off the reading thread where that pays."""
 
 import io
+import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,13 +14,27 @@ import imagecodecs
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from openjpeg.utils import get_parameters
 from pydicom import Dataset
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_frames, get_frame
+from pydicom.filereader import read_dataset, read_preamble
 from pydicom.pixels.utils import get_expected_length, pixel_array
-from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless
+from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEG2000TransferSyntaxes,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+)
 
 from model_serving.domain.failure import Reason, RunFailedError
 from model_serving.domain.pixels import PixelDescription
+from udcmodel.vocabulary import ErrorCategory
+
+_FILE_META: Final = 0x0002
 
 Decoder = Callable[[bytes], NDArray[Any]]
 Deliver = Callable[[NDArray[Any]], None]
@@ -34,16 +50,100 @@ IN_THREADS: Final[Mapping[str, Decoder]] = MappingProxyType(
 """Decoders worth a thread, by transfer syntax: others hold the interpreter's lock or are faster than handing over."""
 
 
-def read(content: bytes | bytearray) -> Dataset:
+_STARTS_OF_FRAME: Final = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
+
+
+def _of_jpeg2000(codestream: bytes) -> tuple[int, int, int]:
+    declared = get_parameters(codestream)
+    return int(declared["rows"]), int(declared["columns"]), int(declared["samples_per_pixel"])
+
+
+def _of_jpeg(codestream: bytes) -> tuple[int, int, int]:
+    """Read the start of frame (ISO 10918-1 B.2.2, ISO 14495-1 C.2.2); libjpeg would go through all pixels for it."""
+    at = 2
+    while codestream[at + 1] not in _STARTS_OF_FRAME:
+        at += 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
+    rows, columns, samples = struct.unpack_from(">HHB", codestream, at + 5)
+    return rows, columns, samples
+
+
+_DECLARED: Final[Mapping[str, Callable[[bytes], tuple[int, int, int]]]] = MappingProxyType(
+    dict.fromkeys(map(str, JPEG2000TransferSyntaxes), _of_jpeg2000)
+    | dict.fromkeys(map(str, (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)), _of_jpeg)
+)
+"""Rows, columns and samples that a code stream says it has, read without decoding it, by transfer syntax."""
+
+Matrix = tuple[int, int]
+"""Rows and columns."""
+
+MOST_FRAMES: Final = 1 << 16
+"""Of one image: beyond the longest series in use, far below what a number that lies can ask for."""
+
+
+def read(content: bytes | bytearray, *, longest: int) -> Dataset:
     """Return the DICOM file ``content``.
 
+    Args:
+        content: The file.
+        longest: No file is longer when its deflated data set (PS3.5 A.5) is inflated, in bytes.
+
     Raises:
-        RunFailedError: it is none.
+        RunFailedError: it is none, or longer.
     """
+    file = io.BytesIO(content)
     try:
-        return pydicom.dcmread(io.BytesIO(content))
+        _refuse_if_it_swells(file, longest)
+        file.seek(0)
+        return pydicom.dcmread(file)
+    except RunFailedError:
+        raise
     except Exception as error:  # pydicom raises whatever the broken byte led to
         raise RunFailedError(Reason.PIXELS_UNREADABLE, "an image of the series is no readable DICOM file") from error
+
+
+def _refuse_if_it_swells(file: io.BytesIO, longest: int) -> None:
+    """Inflate no more than is allowed; pydicom would inflate whatever there is."""
+    read_preamble(file, force=False)
+    meta = read_dataset(
+        file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, _vr, _length: tag.group != _FILE_META
+    )
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), longest + 1)
+    if len(inflated) > longest:
+        raise RunFailedError(
+            Reason.INPUT_TOO_LARGE,
+            f"a deflated image of the series is longer than {longest} bytes when it is inflated",
+            category=ErrorCategory.IMAGES,
+        )
+
+
+def frame_count(dataset: Dataset) -> int:
+    """Return how many frames an image has (0028,0008), before anything is done for each of them.
+
+    Raises:
+        RunFailedError: it is no such number, or another one than there are functional groups (PS3.3 C.7.6.16).
+    """
+    try:
+        count = int(dataset.get("NumberOfFrames") or 1)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RunFailedError(
+            Reason.INPUT_UNSUITABLE, "the number of frames of an image cannot be read", category=ErrorCategory.TAG
+        ) from error
+    if not 1 <= count <= MOST_FRAMES:
+        raise RunFailedError(
+            Reason.INPUT_TOO_LARGE,
+            f"an image says that it has {count} frames; at most {MOST_FRAMES} are read",
+            category=ErrorCategory.TAG,
+        )
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    if groups is not None and len(groups) != count:
+        raise RunFailedError(
+            Reason.INPUT_UNSUITABLE,
+            f"an image says that it has {count} frames and describes {len(groups)}",
+            category=ErrorCategory.TAG,
+        )
+    return count
 
 
 def of_frame(dataset: Dataset, index: int) -> Dataset:
@@ -58,7 +158,10 @@ def of_frame(dataset: Dataset, index: int) -> Dataset:
     header = Dataset()
     apart = {"PixelData", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"}
     header.update({element.tag: element for element in dataset if element.keyword not in apart})
-    for groups in (dataset.get("SharedFunctionalGroupsSequence"), dataset.PerFrameFunctionalGroupsSequence[index:]):
+    for groups in (
+        dataset.get("SharedFunctionalGroupsSequence"),
+        dataset.PerFrameFunctionalGroupsSequence[index : index + 1],
+    ):
         for macro in groups[0] if groups else ():
             if macro.VR == "SQ" and len(macro.value) == 1:
                 header.update(macro.value[0])
@@ -71,10 +174,12 @@ class Decoding:
     Args:
         pool: Threads for decoders that release the interpreter's lock.
         longest_queue: Compressed bytes that wait or are being decoded, at most; one frame is always let in.
+        matrix: Of every frame; one that says otherwise is not decoded.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, *, longest_queue: int) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, *, longest_queue: int, matrix: Matrix) -> None:
         self._pool = pool
+        self._matrix = matrix
         self._limit = longest_queue
         self._queued = 0
         self._change = threading.Condition()
@@ -91,20 +196,27 @@ class Decoding:
         Raises:
             RunFailedError: a frame cannot be decoded.
         """
-        decode = IN_THREADS.get(dataset.file_meta.TransferSyntaxUID)
+        if not wanted:
+            return
+        syntax = dataset.file_meta.TransferSyntaxUID
+        decode = IN_THREADS.get(syntax)
+        count = frame_count(dataset)
         with _unreadable():
             if decode is None:
+                self._refuse_other_matrix((int(dataset.Rows), int(dataset.Columns)))
                 _check_length(dataset)
                 for index, deliver in wanted:
+                    if syntax in _DECLARED:
+                        self._refuse_other_size(syntax, get_frame(dataset.PixelData, index, number_of_frames=count))
                     pixels = pixel_array(dataset, index=index, raw=True)
                     deliver(pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
                 return
             receivers = dict(wanted)
-            count = int(dataset.get("NumberOfFrames") or 1)
             bits = int(dataset.BitsStored)
             cell = _cell(int(dataset.BitsAllocated), is_signed=bool(dataset.PixelRepresentation))
             for index, codestream in enumerate(generate_frames(dataset.PixelData, number_of_frames=count)):
                 if index in receivers:
+                    self._refuse_other_size(syntax, codestream)
                     self._hand_over(decode, codestream, bits, cell, receivers[index])
 
     def frame(self, transfer_syntax: str, codestream: bytes, description: PixelDescription, deliver: Deliver) -> None:
@@ -121,6 +233,7 @@ class Decoding:
         """
         with _unreadable():
             cell = _cell(description.bits_allocated, is_signed=description.is_signed)
+            self._refuse_other_size(transfer_syntax, codestream)
             self._hand_over(IN_THREADS[transfer_syntax], codestream, description.bits_stored, cell, deliver)
 
     def abandon(self) -> None:
@@ -140,6 +253,20 @@ class Decoding:
         """
         self.settle()
         self._raise_failure()
+
+    def _refuse_other_size(self, transfer_syntax: str, codestream: bytes) -> None:
+        """Refuse what would become other pixels than the stack has: a few bytes can say that they are gigabytes."""
+        rows, columns, samples = _DECLARED[transfer_syntax](codestream)
+        self._refuse_other_matrix((rows, columns))
+        if samples != 1:
+            raise RunFailedError(Reason.FRAME_CHANGED, f"compressed pixels of an image have {samples} samples, not one")
+
+    def _refuse_other_matrix(self, matrix: Matrix) -> None:
+        if matrix != self._matrix:
+            raise RunFailedError(
+                Reason.FRAME_CHANGED,
+                "the pixels of an image are {} x {}, not the {} x {} of the stack".format(*matrix, *self._matrix),
+            )
 
     def _hand_over(
         self,

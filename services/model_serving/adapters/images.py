@@ -97,7 +97,11 @@ class DicomwebImages:
         receiver = StackReceiver(
             request.stack,
             place=place,
-            decoding=Decoding(self.decoders, longest_queue=self.longest_queue),
+            decoding=Decoding(
+                self.decoders,
+                longest_queue=self.longest_queue,
+                matrix=(request.stack.frames[0].rows, request.stack.frames[0].columns),
+            ),
             count_fallback=self.count_fallback,
         )
 

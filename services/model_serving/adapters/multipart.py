@@ -178,10 +178,12 @@ class Part:
     Attributes:
         headers: Names in lower case.
         length: Content-Length of the part, in bytes; None where the archive does not say.
+        longest: No part is longer, in bytes.
     """
 
     def __init__(self, answer: Parts, headers: Mapping[str, str]) -> None:
         self.headers = headers
+        self.longest = answer.longest_part
         declared = headers.get("content-length")
         if declared is not None and not declared.isdecimal():
             raise MalformedError("a part of the archive's answer has a malformed Content-Length")

@@ -12,7 +12,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from model_serving.adapters import part10
-from model_serving.adapters.decoding import IN_THREADS, Decoding, of_frame, read
+from model_serving.adapters.decoding import IN_THREADS, Decoding, frame_count, of_frame, read
 from model_serving.adapters.description import describe
 from model_serving.adapters.multipart import Part, Parts
 from model_serving.adapters.part10 import Header, NotWalkableError, RawElement
@@ -115,7 +115,7 @@ class StackReceiver:
     def _receive_part(self, part: Part) -> None:
         length = (part.length or 0) - self._stored.nbytes
         if part.length is None or not part10.SHORTEST < length <= _LONGEST_HEADER:
-            self._receive_whole("no-length" if part.length is None else "size", part.rest())
+            self._receive_whole("no-length" if part.length is None else "size", part.rest(), part.longest)
             return
         head = bytearray(length)
         part.readinto(memoryview(head))
@@ -124,7 +124,7 @@ class StackReceiver:
             self._refuse_unless_plain(header, length)
             placed = _placed(header.elements)
         except NotWalkableError as error:
-            self._receive_whole(str(error), head + part.rest())
+            self._receive_whole(str(error), head + part.rest(), part.longest)
             return
         slot = self._assembly.slot_of(placed)
         if slot is None:
@@ -142,7 +142,7 @@ class StackReceiver:
         if _unsigned(elements, _BITS_ALLOCATED) != 16:
             raise NotWalkableError("form")
 
-    def _receive_whole(self, why: str, content: bytearray) -> None:
+    def _receive_whole(self, why: str, content: bytearray, longest: int) -> None:
         """Receive an image whose pixels could not go straight to their place.
 
         Most are walked all the same: pydicom would hold the interpreter's lock for a millisecond, which the threads
@@ -158,7 +158,7 @@ class StackReceiver:
                 self._refuse_unless_plain(header, len(content) - self._stored.nbytes)
                 codestream = None
         except NotWalkableError:
-            self._fall_back(why, content)
+            self._fall_back(why, content, longest)
             return
         self._count_fallback(why if codestream is None else UID(header.transfer_syntax).keyword)
         slot = self._assembly.slot_of(placed)
@@ -172,12 +172,12 @@ class StackReceiver:
             receiver = self._receiver_of(slot, description)
             self._decoding.frame(header.transfer_syntax, codestream, description, receiver)
 
-    def _fall_back(self, why: str, content: bytearray) -> None:
-        dataset = read(content)
+    def _fall_back(self, why: str, content: bytearray, longest: int) -> None:
+        dataset = read(content, longest=longest)
         syntax = dataset.file_meta.TransferSyntaxUID
         self._count_fallback(why if syntax in part10.WALKABLE else syntax.keyword or "unknown-syntax")
         wanted = []
-        for index in range(int(dataset.get("NumberOfFrames") or 1)):
+        for index in range(frame_count(dataset)):
             header = of_frame(dataset, index)
             slot = self._assembly.slot_of(placed(header, index + 1))
             if slot is not None:

@@ -50,7 +50,7 @@ def receive(pool: ThreadPoolExecutor, stack: StackDescriptor, body: bytes) -> Re
     receiver = StackReceiver(
         stack,
         place=received.place,
-        decoding=Decoding(pool, longest_queue=1 << 20),
+        decoding=Decoding(pool, longest_queue=1 << 20, matrix=(stack.frames[0].rows, stack.frames[0].columns)),
         count_fallback=received.fallbacks.append,
     )
     receiver.receive(Parts(Bytes(body), BOUNDARY, longest_part=1 << 20))
@@ -118,6 +118,13 @@ def test_what_stands_in_a_sequence_is_not_overlooked(
 
     assert sorted(received.stored) == [0, 1, 2]
     assert set(received.fallbacks) == {why if transfer_syntax == ExplicitVRLittleEndian else "JPEG2000Lossless"}
+
+
+def test_an_image_that_says_it_has_millions_of_frames_is_refused_at_once(pool: ThreadPoolExecutor) -> None:
+    stack, datasets = a_stack()
+    datasets[1].NumberOfFrames = 2**31 - 1
+    with pytest.raises(RunFailedError, match="says that it has 2147483647 frames"):
+        receive(pool, stack, answer(encoded(datasets)))
 
 
 @pytest.mark.parametrize("transfer_syntax", [ExplicitVRLittleEndian, JPEG2000Lossless])
