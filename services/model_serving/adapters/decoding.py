@@ -1,7 +1,6 @@
 """Pixels of whatever is not plain little-endian: decoded by libraries, off the reading thread where that pays."""
 
 import io
-import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +13,6 @@ import imagecodecs
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from openjpeg.utils import get_parameters
 from pydicom import Dataset
 from pydicom.encaps import generate_frames, get_frame
 from pydicom.filereader import read_dataset, read_preamble
@@ -23,13 +21,11 @@ from pydicom.uid import (
     JPEG2000,
     DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
-    JPEG2000TransferSyntaxes,
     JPEGLSLossless,
     JPEGLSNearLossless,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
 )
 
+from model_serving.adapters.codestreams import DECLARED
 from model_serving.domain.failure import Reason, RunFailedError
 from model_serving.domain.pixels import PixelDescription
 from udcmodel.vocabulary import ErrorCategory
@@ -48,30 +44,6 @@ IN_THREADS: Final[Mapping[str, Decoder]] = MappingProxyType(
     }
 )
 """Decoders worth a thread, by transfer syntax: others hold the interpreter's lock or are faster than handing over."""
-
-
-_STARTS_OF_FRAME: Final = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
-
-
-def _of_jpeg2000(codestream: bytes) -> tuple[int, int, int]:
-    declared = get_parameters(codestream)
-    return int(declared["rows"]), int(declared["columns"]), int(declared["samples_per_pixel"])
-
-
-def _of_jpeg(codestream: bytes) -> tuple[int, int, int]:
-    """Read the start of frame (ISO 10918-1 B.2.2, ISO 14495-1 C.2.2); libjpeg would go through all pixels for it."""
-    at = 2
-    while codestream[at + 1] not in _STARTS_OF_FRAME:
-        at += 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
-    rows, columns, samples = struct.unpack_from(">HHB", codestream, at + 5)
-    return rows, columns, samples
-
-
-_DECLARED: Final[Mapping[str, Callable[[bytes], tuple[int, int, int]]]] = MappingProxyType(
-    dict.fromkeys(map(str, JPEG2000TransferSyntaxes), _of_jpeg2000)
-    | dict.fromkeys(map(str, (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)), _of_jpeg)
-)
-"""Rows, columns and samples that a code stream says it has, read without decoding it, by transfer syntax."""
 
 Matrix = tuple[int, int]
 """Rows and columns."""
@@ -206,7 +178,7 @@ class Decoding:
                 self._refuse_other_matrix((int(dataset.Rows), int(dataset.Columns)))
                 _check_length(dataset)
                 for index, deliver in wanted:
-                    if syntax in _DECLARED:
+                    if syntax in DECLARED:
                         self._refuse_other_size(syntax, get_frame(dataset.PixelData, index, number_of_frames=count))
                     pixels = pixel_array(dataset, index=index, raw=True)
                     deliver(pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
@@ -256,7 +228,7 @@ class Decoding:
 
     def _refuse_other_size(self, transfer_syntax: str, codestream: bytes) -> None:
         """Refuse what would become other pixels than the stack has: a few bytes can say that they are gigabytes."""
-        rows, columns, samples = _DECLARED[transfer_syntax](codestream)
+        rows, columns, samples = DECLARED[transfer_syntax](codestream)
         self._refuse_other_matrix((rows, columns))
         if samples != 1:
             raise RunFailedError(Reason.FRAME_CHANGED, f"compressed pixels of an image have {samples} samples, not one")
