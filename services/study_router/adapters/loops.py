@@ -16,7 +16,8 @@ from study_router.ports import Arrival
 from study_router.usecases.backfilling import AdvanceBackfills
 from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
-from study_router.usecases.intake import FollowFeed, IndexSeries
+from study_router.usecases.following import FollowFeed
+from study_router.usecases.indexing import IndexSeries
 from study_router.usecases.sweeping import SweepArchive
 from study_router.usecases.watching import Outages, SweepDeadlines
 from udckit.clock import Clock

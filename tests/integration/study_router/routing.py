@@ -25,7 +25,8 @@ from study_router.usecases.commands import CancelJob, RetryJob
 from study_router.usecases.completing import CompleteStudy
 from study_router.usecases.dispatching import DispatchJobs
 from study_router.usecases.evaluating import EvaluateStudy
-from study_router.usecases.intake import FollowFeed, IndexSeries
+from study_router.usecases.following import FollowFeed
+from study_router.usecases.indexing import IndexSeries
 from study_router.usecases.planning import PlanStudy
 from study_router.usecases.reconciling import CompareArchives, CompareOutcomes
 from study_router.usecases.registering import AddArchive, CreateAttachment, RegisterDevice, SuspendDevice

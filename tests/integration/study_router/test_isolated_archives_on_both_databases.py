@@ -16,7 +16,8 @@ from study_router.domain.registry import Archive
 from study_router.domain.studies import SeenInstance, Touched
 from study_router.domain.sweeps import DEFAULT_TIERS
 from study_router.ports import Page
-from study_router.usecases.intake import FollowFeed, IndexSeries
+from study_router.usecases.following import FollowFeed
+from study_router.usecases.indexing import IndexSeries
 from study_router.usecases.sweeping import SweepArchive
 from udckit import roles
 from udckit.database import Database
