@@ -166,15 +166,13 @@ class RunJob:
         Raises:
             RunFailedError: the job's inputs are not those that were granted, or not those of the manifest.
         """
-        inputs = {item.name: item for item in dispatch.inputs}
+        names = sorted(item.name for item in dispatch.inputs)
         wanted = [item.name for item in manifest.inputs]
         is_as_granted = tuple(item.digest for item in dispatch.inputs) == dispatch.grant.input_digests
         is_known = all(item.kind is InputKind.STACK for item in dispatch.inputs)
-        if not (is_as_granted and is_known and sorted(inputs) == sorted(wanted)):
-            raise RunFailedError(
-                Reason.INPUT_UNKNOWN, f"the job's inputs {sorted(inputs)} are not the granted {sorted(wanted)}"
-            )
-        return {name: await self.artefacts.stack(inputs[name].digest) for name in wanted}
+        if not (is_as_granted and is_known and names == sorted(wanted)):
+            raise RunFailedError(Reason.INPUT_UNKNOWN, f"the job's inputs {names} are not the granted {sorted(wanted)}")
+        return {item.name: await self.artefacts.stack(item.digest) for item in dispatch.inputs}
 
     def _request(self, item: ImageInput, stack: StackDescriptor) -> StackRequest:
         return StackRequest(

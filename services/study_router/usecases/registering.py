@@ -75,6 +75,7 @@ class RegisterDevice:
         """
         manifest = parse(manifest_yaml)
         compile_rules(manifest, rule="", compiler=self.compiler)
+        _require_one_stack_each(manifest)
         if not _DIGEST.fullmatch(model_digest):
             raise InvalidRequestError("model_digest must be sha256: and 64 hexadecimal digits")
         golden = await self._golden(golden_json, manifest) if golden_json else None
@@ -337,3 +338,12 @@ class AddArchive:
 def _check_name(name: str, what: str) -> None:
     if not _NAME.fullmatch(name):
         raise InvalidRequestError(f"the name of {what} has lower-case letters, digits and dashes, not {name!r}")
+
+
+def _require_one_stack_each(manifest: Manifest) -> None:
+    several = [item.name for item in manifest.inputs if item.cardinality == "each"]
+    if several:
+        raise InvalidRequestError(
+            f"input {several[0]}: no worker takes several stacks for one input yet: write `cardinality: one`, and what "
+            "decides between them under `prefer`"
+        )

@@ -407,8 +407,7 @@ async def test_a_study_with_more_stacks_than_a_job_can_name_is_insufficient(
     monkeypatch.setattr(planning, "MAX_INPUTS", most)
     routing = Routing(database)
     await routing.add_archive()
-    manifest = MANIFEST.read_bytes().replace(b"cardinality: one ", b"at_most: 3\n    cardinality: each ")
-    await routing.register(manifest=manifest)
+    await routing.register(manifest=with_a_second_input(MANIFEST.read_text()).encode())
     await routing.attach()
     routing.clock.pass_by(1)
     for series in ("1.2.1", "1.2.2"):
@@ -418,6 +417,19 @@ async def test_a_study_with_more_stacks_than_a_job_can_name_is_insufficient(
     [current] = await routing.outcomes()
     assert current.outcome is outcome
     assert current.ending.reason == ("" if outcome is None else "TOO_MANY_INPUTS")
+
+
+def with_a_second_input(manifest: str) -> str:
+    """Return the manifest with its input twice, under two names."""
+    start, end = manifest.index("  - name: ct\n"), manifest.index("model:\n")
+    again = manifest[start:end].replace("name: ct\n", "name: other\n").replace("name: VOLUME", "name: OTHER")
+    return manifest[:end] + again + manifest[end:]
+
+
+async def test_an_input_of_several_stacks_is_refused_while_no_worker_takes_it(database: Database) -> None:
+    several = MANIFEST.read_bytes().replace(b"cardinality: one ", b"at_most: 3\n    cardinality: each ")
+    with pytest.raises(InvalidRequestError, match="input ct: no worker takes several stacks"):
+        await Routing(database).register(manifest=several)
 
 
 async def test_a_rule_with_a_mistake_is_refused_at_registration_with_clause_and_position(database: Database) -> None:

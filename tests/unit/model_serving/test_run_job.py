@@ -210,6 +210,11 @@ async def test_a_worker_that_is_stopped_lets_the_run_be_repeated(bench: Bench) -
         lambda dispatch: replace(dispatch, inputs=()),
         lambda dispatch: replace(dispatch, inputs=(replace(dispatch.inputs[0], name="mr"),)),
         lambda dispatch: replace(dispatch, inputs=(replace(dispatch.inputs[0], digest="sha256:" + "0" * 64),)),
+        lambda dispatch: replace(
+            dispatch,
+            inputs=dispatch.inputs * 2,
+            grant=replace(dispatch.grant, input_digests=dispatch.grant.input_digests * 2),
+        ),
     ],
 )
 async def test_inputs_that_were_not_granted_are_a_named_failure(
