@@ -121,6 +121,7 @@ async def lifespan(settings: Settings, server: aio.Server, readiness: Readiness)
             runs=runs,
             in_flight=in_flight,
             clock=clock,
+            progress_every_s=settings.progress_s,
         )
         serving_pb2_grpc.add_ServingServiceServicer_to_server(
             ServingApi(

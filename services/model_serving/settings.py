@@ -35,6 +35,8 @@ class Settings(ServiceSettings):
     """Triton's model repository as this process sees it; read to prove that models are the registered ones."""
     load_s: PositiveFloat = 300.0
     """How long Triton may take to load a model."""
+    progress_s: PositiveFloat = 2.0
+    """Pause between two reports of how far a run is; only what has changed is told."""
     canary_s: PositiveFloat = 60.0
     """How long a model may take to answer on a phantom."""
 

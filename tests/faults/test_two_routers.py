@@ -19,7 +19,9 @@ from udcphantom import Identity, Study, evenly, head, render_ct, scan
 
 pytestmark = [pytest.mark.connected, pytest.mark.faults]
 
-ROLES = {"relay", "registry", "intake", "evaluation", "dispatch", "backfill", "watchdog"}
+ROLES = {
+    "relay", "registry", "manifests", "intake", "evaluation", "dispatch", "backfill", "watchdog", "measures",
+}  # fmt: skip
 LEASE_S = 3.0
 
 Holders = Mapping[str, tuple[str, int]]

@@ -36,6 +36,8 @@ SETTINGS = {
     "STUDY_ROUTER_MAX_ATTEMPTS": "2",
     "STUDY_ROUTER_ATTEMPT_BACK_OFF_S": "[1.0]",
     "MODEL_SERVING_CANARY_S": "6",
+    # What a run tells are its start and its result alone, so that it is known which comes second.
+    "MODEL_SERVING_PROGRESS_S": "600",
 }
 
 
