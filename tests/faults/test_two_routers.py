@@ -133,7 +133,11 @@ async def test_a_router_that_was_frozen_and_wakes_up_does_nothing_twice(
         first.freeze()
         try:
             assert set((await dispatched(world, made)).values()) == {1}
-            assert process_of(holders(postgresql_url)).isdisjoint(process_of(held))
+
+            async def taken_over() -> bool:
+                return process_of(holders(postgresql_url)).isdisjoint(process_of(held))
+
+            await until(taken_over, what="the second router taking every role")
         finally:
             first.thaw()
         for study in made:
