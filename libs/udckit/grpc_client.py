@@ -29,8 +29,9 @@ _OPTIONS: Final = (
     ("grpc.keepalive_timeout_ms", 10_000),
     # The default grows to two minutes: far too long to notice that a service is back.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Whatever its name says: how long one attempt at a connection may take, TLS included. A busy service needs seconds.
+    ("grpc.min_reconnect_backoff_ms", 10_000),
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.absolute_max_metadata_size", 128 * 1024),
 )
