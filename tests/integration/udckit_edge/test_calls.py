@@ -283,3 +283,22 @@ async def test_where_nothing_listens_the_caller_is_told_so(region: Region) -> No
 
     with pytest.raises(UpstreamUnavailableError, match=r"udc\.sample\.v1\.Sample cannot be reached"):
         await region.stub().Say(StringValue(), timeout=5)
+
+
+async def test_a_service_that_is_too_busy_to_shake_hands_at_once_is_reached(region: Region) -> None:
+    host, _, port = region.address.rpartition(":")
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65_536):
+            writer.write(chunk)
+        writer.close()
+
+    async def hesitate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(2.0)
+        upstream = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(copy(reader, upstream[1]), copy(upstream[0], writer), return_exceptions=True)
+
+    async with await asyncio.start_server(hesitate, "127.0.0.1") as busy:
+        region.address = "{}:{}".format(*busy.sockets[0].getsockname())
+        async with region.channel() as channel:
+            assert (await SampleStub(channel).Say(StringValue(value="a"), timeout=8)).value
