@@ -5,7 +5,7 @@ Errors know neither gRPC nor NATS. What a transport does with a kind is written 
 """
 
 from enum import StrEnum, unique
-from typing import ClassVar
+from typing import ClassVar, Final
 
 Fact = str | int | float
 
@@ -34,6 +34,10 @@ class Kind(StrEnum):
     """The caller is known and may not do this."""
     INTERNAL = "INTERNAL"
     """A bug of ours."""
+
+
+PASSING: Final = frozenset({Kind.UNAVAILABLE, Kind.OVERLOADED, Kind.TIMED_OUT, Kind.CONFLICT})
+"""What ends by itself and may be tried again; whatever does not is to be looked at by somebody."""
 
 
 class ServiceError(Exception):

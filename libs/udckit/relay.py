@@ -17,7 +17,7 @@ from udckit import crash, inbox, outbox, roles, telemetry
 from udckit.bus import Bus
 from udckit.database import Database
 from udckit.envelope import HEADER_MESSAGE_ID, headers_of
-from udckit.errors import Kind, ServiceError
+from udckit.errors import PASSING, ServiceError
 from udckit.outbox import Announcement
 from udckit.publisher import Message, Publisher, PublishRefusedError, publishing
 from udckit.roles import Lease, LostLeaseError
@@ -30,7 +30,6 @@ POLL_S: Final = 0.5
 """Other replicas' events are found by looking; this process's own wake the relay."""
 
 _PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
-_PASSING: Final = frozenset({Kind.UNAVAILABLE, Kind.OVERLOADED, Kind.TIMED_OUT, Kind.CONFLICT})
 _HOUSEKEEPING_S: Final = 3600.0
 _CHUNKS: Final = 40
 
@@ -142,7 +141,7 @@ class Relay:
         """Nothing is lost: the events stay where they are, and work goes on."""
         self.stalled_by = error.reason
         _stalls.add(1)
-        level = log.warning if error.kind in _PASSING else log.error
+        level = log.warning if error.kind in PASSING else log.error
         level("relay.stalled", reason=error.reason, error=error.message, facts=error.facts)
 
     async def _keep_house(self, lease: Lease) -> None:

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Connection, select, text, update
 
 from udckit.database import Database, insert
-from udckit.errors import ConflictError, Kind, ServiceError
+from udckit.errors import PASSING, ConflictError, ServiceError
 from udckit.plumbing_tables import LEASES
 from udckit.tasks import ended, is_asked_to_end
 
@@ -28,7 +28,6 @@ LEASE_S: Final = 10.0
 
 _CANCEL_AGAIN_S: Final = 1.0
 _FAILURE_PAUSES_S: Final = (1.0, 5.0, 30.0)
-_PASSING: Final = frozenset({Kind.UNAVAILABLE, Kind.OVERLOADED, Kind.TIMED_OUT, Kind.CONFLICT})
 
 _CLOCKS: Final = {
     "postgresql": "SELECT extract(epoch FROM clock_timestamp())",
@@ -145,7 +144,7 @@ class _Holder:
                 log.warning("role.fenced", role=self._role, epoch=lease.epoch)
                 return False
             except ServiceError as error:
-                level = log.warning if error.kind in _PASSING else log.error
+                level = log.warning if error.kind in PASSING else log.error
                 level("role.failed", role=self._role, reason=error.reason, error=error.message, facts=error.facts)
             except asyncio.CancelledError:
                 if is_asked_to_end():

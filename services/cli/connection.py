@@ -44,10 +44,8 @@ class Services:
         Raises:
             InvalidRequestError: its address is not set.
         """
-        channel = self._channels.get(Service.SURVEILLANCE_REPORTER)
-        if channel is None:
-            raise InvalidRequestError("UDC_SURVEILLANCE is not set: where is the surveillance reporter?")
-        return SurveillanceServiceStub(channel)
+        unset = "UDC_SURVEILLANCE is not set: where is the surveillance reporter?"
+        return SurveillanceServiceStub(self._channel(Service.SURVEILLANCE_REPORTER, unset))
 
     def serving(self) -> ServingServiceStub:
         """Return the API of a worker.
@@ -55,10 +53,14 @@ class Services:
         Raises:
             InvalidRequestError: its address is not set.
         """
-        channel = self._channels.get(Service.MODEL_SERVING)
+        unset = "UDC_SERVING is not set: where is a replica of model serving?"
+        return ServingServiceStub(self._channel(Service.MODEL_SERVING, unset))
+
+    def _channel(self, service: Service, unset: str) -> Channel:
+        channel = self._channels.get(service)
         if channel is None:
-            raise InvalidRequestError("UDC_SERVING is not set: where is a replica of model serving?")
-        return ServingServiceStub(channel)
+            raise InvalidRequestError(unset)
+        return channel
 
     def events(self) -> dict[Service, EventsServiceStub]:
         """Return the events API of every service whose address is known."""

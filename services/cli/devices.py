@@ -8,8 +8,7 @@ from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
-import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from cli import output
 from cli.checking import GOLDEN, check_folder, check_version
@@ -17,13 +16,13 @@ from cli.connection import Services, call
 from cli.golden import read_cases
 from cli.options import Json, new_request_id
 from cli.settings import Settings
+from cli.yaml_files import read_yaml
 from udc.events.v1 import job_pb2
 from udc.router.v1 import devices_pb2 as pb
 from udc.router.v1 import registry_pb2
 from udc.serving.v1 import serving_pb2
 from udckit.errors import InvalidRequestError, ServiceError
 from udckit.modeldigest import model_digest
-from udcmodel import plain_yaml
 from udcmodel.codec import timestamp
 from udcmodel.golden import check_golden
 from udcmodel.manifest import parse
@@ -72,18 +71,7 @@ def read_certificate(path: Path, *, zone: ZoneInfo) -> registry_pb2.Certificate:
     Raises:
         InvalidRequestError: names the file, the field and what is wrong.
     """
-    try:
-        content = path.read_bytes()
-        if len(content) > MAX_CERTIFICATE_BYTES:
-            raise InvalidRequestError(f"{path} is too large for a certificate")
-        certificate = CertificateFile.model_validate(plain_yaml.load(content))
-    except OSError as error:
-        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise InvalidRequestError(f"{path} is not YAML: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise InvalidRequestError(f"{path} is no certificate: {faults}") from error
+    certificate = read_yaml(path, CertificateFile, what="certificate", longest=MAX_CERTIFICATE_BYTES)
     return registry_pb2.Certificate(
         number=certificate.number,
         valid_from=timestamp(_moment(certificate.valid_from, zone=zone)),

@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from cli.golden.pictures import ChestRadiograph, Files, HeadCt, body_of, images_of
-from udckit.errors import InvalidRequestError
-from udcmodel import plain_yaml
+from cli.yaml_files import naming, read_yaml
 from udcmodel.golden import ExpectedFinding, GoldenCase, GoldenCases, Name
 from udcmodel.ids import digest_of
 
@@ -62,15 +60,5 @@ def read_cases(folder: Path) -> tuple[Sequence[WrittenCase], GoldenCases | None]
 
 
 def _read(path: Path) -> WrittenCase:
-    try:
-        content = path.read_bytes()
-        if len(content) > _LONGEST:
-            raise InvalidRequestError(f"{path} is too large for a golden case")
-        return WrittenCase(path, CaseFile.model_validate(plain_yaml.load(content)))
-    except OSError as error:
-        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise InvalidRequestError(f"{path} is not YAML: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise InvalidRequestError(f"{path} is no golden case: {faults}") from error
+    with naming(path, what="golden case"):
+        return WrittenCase(path, read_yaml(path, CaseFile, what="golden case", longest=_LONGEST))

@@ -21,7 +21,7 @@ from study_router.usecases.indexing import IndexSeries
 from study_router.usecases.sweeping import SweepArchive
 from study_router.usecases.watching import Outages, SweepDeadlines
 from udckit.clock import Clock
-from udckit.errors import Kind, ServiceError
+from udckit.errors import PASSING, ServiceError
 from udckit.roles import Lease, LostLeaseError
 
 log: Final = structlog.get_logger()
@@ -33,7 +33,6 @@ _BREATH_S: Final = 0.02
 """Shortest pause between two looks: a burst of commits is one look, not thousands."""
 _DOUBLINGS: Final = 16
 """No pause becomes longer after so many failures: powers of two have an end."""
-_PASSING: Final = frozenset({Kind.UNAVAILABLE, Kind.OVERLOADED, Kind.TIMED_OUT, Kind.CONFLICT})
 
 Step = Callable[[], Awaitable[bool]]
 """Does a piece of work and says whether more is waiting."""
@@ -76,7 +75,7 @@ async def keep_doing(step: Step, *, name: str, bell: Bell, pause_s: float, longe
         except LostLeaseError:
             raise
         except ServiceError as error:
-            level = log.warning if error.kind in _PASSING else log.error
+            level = log.warning if error.kind in PASSING else log.error
             level("loop.failed", loop=name, reason=error.reason, error=error.message)
             is_more = None
         except Exception:
@@ -168,7 +167,7 @@ class Intake:
         try:
             await index(archive, arrival)
         except ServiceError as error:
-            if error.kind in _PASSING and not isinstance(error, MalformedAnswerError):
+            if error.kind in PASSING and not isinstance(error, MalformedAnswerError):
                 raise
             log.error(  # noqa: TRY400 the message says all
                 "series.put_off", archive=archive.archive, reason=error.reason, error=error.message
@@ -233,7 +232,7 @@ class Evaluation:
         except LostLeaseError:
             raise
         except ServiceError as error:
-            level = log.warning if error.kind in _PASSING else log.error
+            level = log.warning if error.kind in PASSING else log.error
             level("study.put_off", study=study, reason=error.reason, error=error.message)
             await evaluate.put_off(study, self.back_off_s)
         except Exception:  # a study that hits a bug must not keep all others from being looked at

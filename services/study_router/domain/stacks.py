@@ -192,12 +192,9 @@ _UNKNOWN: Final = Header(sop_class_uid="", sop_instance_uid="", series_instance_
 
 def _common(headers: Sequence[Header]) -> Header:
     contradictory = [name for name in _MAY_DIFFER if len({getattr(header, name) for header in headers}) > 1]
-    told = [
-        fact
-        for fact in headers[0].told
-        if all((fact.name, fact.value) in {(other.name, other.value) for other in header.told} for header in headers)
-    ]
-    return replace(headers[0], told=tuple(told), **{name: getattr(_UNKNOWN, name) for name in contradictory})
+    told_by_all = set.intersection(*({(fact.name, fact.value) for fact in header.told} for header in headers))
+    told = tuple(fact for fact in headers[0].told if (fact.name, fact.value) in told_by_all)
+    return replace(headers[0], told=told, **{name: getattr(_UNKNOWN, name) for name in contradictory})
 
 
 def _first_name(headers: Iterable[Header]) -> tuple[str, str]:

@@ -13,11 +13,10 @@ from study_router.domain.work import Ending, Job
 from study_router.ports import BeginTrace, Pools, Store, Transaction
 from study_router.usecases.moving import move
 from udckit.clock import Clock
-from udckit.errors import Kind, ServiceError
+from udckit.errors import PASSING, ServiceError
 from udcmodel.grant import check_grant
 
 _PUT_OFF_S: Final = 60
-_PASSING: Final = frozenset({Kind.UNAVAILABLE, Kind.OVERLOADED, Kind.TIMED_OUT, Kind.CONFLICT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +142,7 @@ class DispatchJobs:
 
 def _is_passing(error: Exception) -> bool:
     """Say whether it is no fault of a job: the database is away, or somebody else was in the way."""
-    return isinstance(error, ServiceError) and error.kind in _PASSING
+    return isinstance(error, ServiceError) and error.kind in PASSING
 
 
 def _held(transaction: Transaction, offer: PoolOffer) -> Held:

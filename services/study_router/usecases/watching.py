@@ -11,12 +11,10 @@ from study_router.domain.work import Ending, Job
 from study_router.ports import Pools, Store, Transaction
 from study_router.usecases.moving import move
 from udckit.clock import Clock
-from udckit.errors import Kind, ServiceError
+from udckit.errors import PASSING, ServiceError
 from udcmodel.vocabulary import ErrorCategory
 
 _BATCH: Final = 64
-_OF_ALL: Final = frozenset({Kind.UNAVAILABLE, Kind.TIMED_OUT, Kind.OVERLOADED, Kind.CONFLICT})
-"""What one job meets with the others meet too: the database is away, or the role is another's."""
 
 
 class Outages:
@@ -78,7 +76,7 @@ class SweepDeadlines:
         try:
             return await self._settle_late()
         except ServiceError as error:
-            if error.kind in _OF_ALL:
+            if error.kind in PASSING:
                 self.outages.look_away()
             raise
 
@@ -89,7 +87,8 @@ class SweepDeadlines:
             try:
                 await self.store.transact(partial(self._settle, name=job))
             except Exception as error:
-                if isinstance(error, ServiceError) and error.kind in _OF_ALL:
+                # What one job meets with the others meet too: the database is away, or the role is another's.
+                if isinstance(error, ServiceError) and error.kind in PASSING:
                     raise
                 failed = failed or error
         if failed is not None:

@@ -1,11 +1,13 @@
 """The router's database on either engine."""
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from udckit.database import Database, opened
+from udckit.testing.ports import ReservedPorts
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -19,3 +21,16 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def database(database_url: str) -> AsyncIterator[Database]:
     async with opened(database_url, migrations="study_router.migrations") as database:
         yield database
+
+
+@pytest.fixture
+def sockets_collected() -> Iterator[None]:
+    """Sockets that a caller left to the collector end here, where the warning is expected, and in no other test."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with ReservedPorts(1) as reserved:
+        yield next(iter(reserved))

@@ -1,11 +1,10 @@
 """A modality and an archive say by DIMSE what they have done, and hear of success only when it is kept."""
 
 import asyncio
-import gc
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -25,10 +24,11 @@ from udckit.errors import PreconditionError, UpstreamUnavailableError
 from udckit.security.ca import files_in
 from udckit.security.identity import Service
 from udckit.security.installation import install
-from udckit.testing.ports import LOOPBACK, ReservedPorts
+from udckit.testing.ports import LOOPBACK
 
 pytestmark = [
     pytest.mark.connected,
+    pytest.mark.usefixtures("sockets_collected"),
     # The calling side of the library leaves its socket to the collector where a connection is refused.
     pytest.mark.filterwarnings("ignore:unclosed <:ResourceWarning"),
 ]
@@ -36,19 +36,6 @@ pytestmark = [
 T = TypeVar("T")
 STEP, STUDY = "1.9.1", "1.2"
 IMAGES = {"1.2.1": ["1.2.1.2", "1.2.1.1"], "1.2.2": ["1.2.2.1"]}
-
-
-@pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    yield
-    # Here, where the warning is expected, and not in the midst of another test.
-    gc.collect()
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with ReservedPorts(1) as reserved:
-        yield next(iter(reserved))
 
 
 @pytest.fixture

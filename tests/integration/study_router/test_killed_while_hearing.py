@@ -1,8 +1,6 @@
 """A router that dies while it hears a modality has answered nothing, and hears the repeat; in a process of its own."""
 
 import asyncio
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ from udc.router.v1 import studies_pb2
 from udckit.security.ca import files_in
 from udckit.security.identity import Service
 from udckit.testing import Orthanc
-from udckit.testing.ports import ReservedPorts
 from udcphantom.ct import render_ct
 from udcphantom.geometry import evenly, scan
 from udcphantom.heads import head
@@ -22,25 +19,13 @@ from udcphantom.study import Study
 
 pytestmark = [
     pytest.mark.connected,
+    pytest.mark.usefixtures("sockets_collected"),
     # The calling side of the library leaves its socket to the collector where the other side dies.
     pytest.mark.filterwarnings("ignore:unclosed <:ResourceWarning"),
 ]
 
 STEP = "1.2.643.9.1"
 LONG = {"input_quiet_s": "120", "study_quiet_s": "3600"}
-
-
-@pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    yield
-    # Here, where the warning is expected, and not in the midst of another test.
-    gc.collect()
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with ReservedPorts(1) as reserved:
-        yield next(iter(reserved))
 
 
 def images(study: Study) -> dict[str, list[str]]:
